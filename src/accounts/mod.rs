@@ -1,0 +1,40 @@
+//! Accounts: sign-up, confirmation, resets and what an owner can do with one. Signing in is `sessions`.
+
+use axum::Router;
+use axum::routing::{get, post, put};
+use sqlx::PgPool;
+
+use crate::services::Limited;
+use crate::state::App;
+
+pub mod email;
+mod handlers;
+pub mod password;
+pub mod store;
+mod tokens;
+
+/// The routes, below the API's prefix.
+pub(crate) fn routes() -> Router<App> {
+    let current = get(handlers::show).patch(handlers::change_address).delete(handlers::destroy);
+    Router::new()
+        .route("/accounts", post(handlers::sign_up))
+        .route("/verifications", post(handlers::verify))
+        .route("/password-resets", post(handlers::ask_reset).put(handlers::reset))
+        .route("/accounts/current", current)
+        .route("/accounts/current/password", put(handlers::change_password))
+}
+
+/// Deletes what has expired: tokens at once, sign-ups and changes of address after a week, letters after a
+/// month. Answers how many rows.
+pub(crate) async fn clean_up(db: &PgPool) -> sqlx::Result<u64> {
+    let mut rows = 0;
+    for delete in [
+        sqlx::query!("delete from token where expires_at < now()"),
+        sqlx::query!("delete from sign_up where created_at < now() - interval '7 days'"),
+        sqlx::query!("delete from address_change where created_at < now() - interval '7 days'"),
+        sqlx::query!("delete from letter where created_at < now() - interval '30 days'"),
+    ] {
+        rows += delete.execute(db).limited().await?.rows_affected();
+    }
+    Ok(rows)
+}

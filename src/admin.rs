@@ -1,0 +1,74 @@
+//! XII Admin processes: what the one-off tasks share, so that each says only what it does.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Command, Parser};
+use tokio::runtime::Runtime;
+
+use crate::config::{self, Config};
+use crate::services;
+
+/// How an admin task fails: a sentence for the operator.
+pub type Error = Box<dyn std::error::Error>;
+
+/// The exit code of a process whose config is wrong: `EX_CONFIG` of sysexits.
+pub(crate) const BAD_CONFIG: u8 = 78;
+
+/// The commit that the program was built from, or `unknown`.
+pub(crate) const COMMIT: &str = match option_env!("COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+/// Runs an admin task: arguments, then config, then `task`. Errors stand on stderr, as sentences.
+pub fn run<A: Parser>(task: impl AsyncFnOnce(A, Config) -> Result<(), Error>) -> ExitCode {
+    let args = parse();
+    run_with(async |config| task(args, config).await)
+}
+
+/// Runs an admin task that has looked at its arguments already.
+pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<(), Error>) -> ExitCode {
+    let Err(error) = finish(task) else {
+        return ExitCode::SUCCESS;
+    };
+    for line in error.to_string().lines() {
+        eprintln!("error: {line}");
+    }
+    ExitCode::from(code(error.as_ref()))
+}
+
+fn finish(task: impl AsyncFnOnce(Config) -> Result<(), Error>) -> Result<(), Error> {
+    let (config, runtime) = (Config::from_env()?, Runtime::new()?);
+    let result = runtime.block_on(task(config));
+    // Does not wait for a look-up of a name that still runs.
+    runtime.shutdown_background();
+    result
+}
+
+/// The exit code of a process that fails with `error`: a variable that only a client can refuse is config, too.
+pub(crate) fn code(error: &(dyn std::error::Error + 'static)) -> u8 {
+    let refused = matches!(error.downcast_ref(), Some(services::Error::Refused { .. }));
+    if refused || error.is::<config::Errors>() { BAD_CONFIG } else { 1 }
+}
+
+/// The program's arguments; ends it after `--help`, `--version` or a wrong one.
+pub fn parse<A: Parser>() -> A {
+    let matches = named(A::command()).get_matches();
+    A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Answers `--help` and `--version` of a program that takes no other argument, and refuses others.
+pub fn describe(about: &'static str) {
+    named(Command::new("app").about(about)).get_matches();
+}
+
+/// The program is called as its file is, not as the package; its version needs no config.
+fn named(command: Command) -> Command {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
+    let release = std::env::var("RELEASE_ID").ok().filter(|id| !id.is_empty());
+    let release = release.as_deref().unwrap_or("dev");
+    let version = format!("{} (commit {COMMIT}, release {release})", env!("CARGO_PKG_VERSION"));
+    command.display_name(name).version(version)
+}

@@ -1,0 +1,82 @@
+//! XII: SQL on the release's database.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use app::admin::{self, Error};
+use clap::Parser;
+use futures_util::TryStreamExt;
+use sqlx::postgres::PgRow;
+use sqlx::{
+    AssertSqlSafe, Column, Connection, Either, Executor, PgConnection, Row, SqlSafeStr, Statement,
+};
+
+/// Runs SQL from stdin, a statement a line, and prints what it returns, tab-separated.
+#[derive(Parser)]
+struct Args {
+    /// Lets statements change the database; without it each runs in a read-only transaction.
+    #[arg(long)]
+    write: bool,
+}
+
+fn main() -> ExitCode {
+    admin::run(async |args: Args, config| {
+        let mut connection = app::services::database(&config)?.acquire().await?;
+        let interactive = io::stdin().is_terminal();
+        let mut lines = io::stdin().lines();
+        loop {
+            if interactive {
+                print!("=> ");
+                io::stdout().flush()?;
+            }
+            let Some(line) = lines.next().transpose()? else {
+                return Ok(());
+            };
+            match answer(&mut connection, line.trim(), args.write).await {
+                Err(error) if interactive => eprintln!("error: {error}"),
+                result => result?,
+            }
+        }
+    })
+}
+
+async fn answer(connection: &mut PgConnection, sql: &str, write: bool) -> Result<(), Error> {
+    if sql.is_empty() {
+        return Ok(());
+    }
+    // Postgres prepares one statement only, so that none can end the transaction for the next.
+    let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
+    let names: Vec<_> = statement.columns().iter().map(Column::name).collect();
+    let header = names.join("\t");
+    if write {
+        return print(connection, sql, &header).await;
+    }
+    // It is rolled back when it is dropped.
+    let mut transaction = connection.begin_with("begin read only").await?;
+    print(&mut transaction, sql, &header).await
+}
+
+/// The simple protocol returns every value as text, whatever its type.
+async fn print(connection: &mut PgConnection, sql: &str, header: &str) -> Result<(), Error> {
+    if !header.is_empty() {
+        println!("{header}");
+    }
+    let mut results = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
+    while let Some(result) = results.try_next().await? {
+        match result {
+            Either::Right(row) => println!("{}", text(&row)?),
+            Either::Left(done) if header.is_empty() => println!("{} rows", done.rows_affected()),
+            Either::Left(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn text(row: &PgRow) -> sqlx::Result<String> {
+    let cells = (0..row.len()).map(|index| {
+        let cell: Option<String> = row.try_get_unchecked(index)?;
+        let cell = cell.unwrap_or_else(|| "NULL".to_owned());
+        Ok(cell.replace('\t', "\\t").replace('\n', "\\n"))
+    });
+    Ok(cells.collect::<sqlx::Result<Vec<_>>>()?.join("\t"))
+}

@@ -1,0 +1,117 @@
+//! XII: looks at the config and every service, and says what to do.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use app::admin::{self, Error};
+use app::config::Config;
+use app::mail::Mailer;
+use app::storage::Storage;
+use app::{release, services};
+use clap::Parser;
+use serde::Serialize;
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(5);
+const CERTIFICATE: &str = "Check that the URL has a name that the server's certificate is for, and that \
+    SSL_CERT_FILE is the file of its CA, unless the system trusts that.";
+const HTTPS: &str = "Give it an https origin wherever strangers come in.";
+
+/// Checks the config and every service, and says what to do.
+#[derive(Parser)]
+struct Args {
+    /// One JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Check {
+    variable: &'static str,
+    /// `ok`, `warning` or `failed`.
+    status: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'static str>,
+}
+
+fn main() -> ExitCode {
+    admin::run(async |args: Args, config| {
+        let checks = checks(&config).await;
+        let failed = checks.iter().any(|check| check.status == "failed");
+        if args.json {
+            println!("{}", serde_json::json!({ "ok": !failed, "checks": checks }));
+        } else {
+            for Check { variable, status, message, remedy } in &checks {
+                let remedy = remedy.unwrap_or_default();
+                println!("{}", format!("{status:8} {variable:13} {message} {remedy}").trim_end());
+            }
+        }
+        if failed { Err("not all is well".into()) } else { Ok(()) }
+    })
+}
+
+async fn checks(config: &Config) -> [Check; 5] {
+    let (database, redis, mail, storage) = tokio::join!(
+        check(
+            "DATABASE_URL",
+            "Postgres is up to date",
+            "Check that Postgres runs at this address, takes this user, and that `migrate` was run.",
+            database(config),
+        ),
+        check(
+            "REDIS_URL",
+            "Redis answers",
+            "Check that Redis runs at this address and takes this password.",
+            async { Ok(services::redis(config)?.check().await?) },
+        ),
+        check(
+            "SMTP_URL",
+            "the mail server answers",
+            "Check that the mail server runs at this address and takes this user.",
+            async { Ok(Mailer::new(config)?.check().await?) },
+        ),
+        check(
+            "STORAGE_URL",
+            "the bucket answers",
+            "Check that the S3 server runs at this address, and that the key may use the bucket.",
+            async { Ok(Storage::new(config)?.check().await?) },
+        ),
+    );
+    [public_url(config), database, redis, mail, storage]
+}
+
+/// Runs one check within its time.
+async fn check(
+    variable: &'static str,
+    well: &str,
+    remedy: &'static str,
+    look: impl Future<Output = Result<(), Error>>,
+) -> Check {
+    let result = timeout(LIMIT, look).await;
+    let Err(error) = result.unwrap_or_else(|_| Err("it did not answer in time".into())) else {
+        return Check { variable, status: "ok", message: well.into(), remedy: None };
+    };
+    let message = format!("{error}.");
+    let trust = ["certificate", "SSL_CERT_FILE"].iter().any(|word| message.contains(word));
+    let remedy = Some(if trust { CERTIFICATE } else { remedy });
+    Check { variable, status: "failed", message, remedy }
+}
+
+fn public_url(config: &Config) -> Check {
+    let (status, message, remedy) = match config.secure() {
+        true => ("ok", "links and cookies are for https", None),
+        false => ("warning", "it is not https.", Some(HTTPS)),
+    };
+    Check { variable: "PUBLIC_URL", status, message: message.into(), remedy }
+}
+
+async fn database(config: &Config) -> Result<(), Error> {
+    match release::is_migrated(&services::database(config)?).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("migrations are pending".into()),
+        // A pool hides why it cannot connect.
+        Err(sqlx::Error::PoolTimedOut) => Err("Postgres does not answer".into()),
+        Err(error) => Err(error.into()),
+    }
+}

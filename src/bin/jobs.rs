@@ -1,0 +1,54 @@
+//! Factor XII: an operator's look at the queue, and a hand in it.
+
+use std::process::ExitCode;
+
+use app::{admin, jobs, services};
+use clap::Parser;
+
+const NOT_FOUND: &str = "no such job, or it is running";
+
+/// Shows, retries and discards jobs.
+#[derive(Parser)]
+enum Command {
+    /// Lists the jobs that are not done.
+    List {
+        /// Only those that have failed for good.
+        #[arg(long)]
+        dead: bool,
+    },
+    /// Makes a job, or every dead one, due now with all its attempts.
+    #[group(required = true, multiple = false)]
+    Retry {
+        /// The job's number.
+        id: Option<i64>,
+        /// Every job that has failed for good.
+        #[arg(long)]
+        dead: bool,
+    },
+    /// Deletes a job that is not running.
+    Discard {
+        /// The job's number.
+        id: i64,
+    },
+}
+
+fn main() -> ExitCode {
+    admin::run(async |command, config| {
+        let db = services::database(&config)?;
+        match command {
+            Command::List { dead } => {
+                println!("ID\tTASK\tATTEMPTS\tDUE\tLAST ERROR");
+                jobs::list(&db, dead).await?.iter().for_each(|line| println!("{line}"));
+            }
+            Command::Retry { id, .. } => match jobs::retry(&db, id).await? {
+                0 if id.is_some() => return Err(NOT_FOUND.into()),
+                count => println!("{count} due now"),
+            },
+            Command::Discard { id } => match jobs::discard(&db, id).await? {
+                true => println!("discarded"),
+                false => return Err(NOT_FOUND.into()),
+            },
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,29 @@
+//! V, XII: the release's own task: brings the database up to date.
+
+use std::process::ExitCode;
+
+use app::{admin, release};
+use clap::Parser;
+
+/// Brings the database up to date. It can be run again, and many times at once.
+#[derive(Parser)]
+struct Args {
+    /// Only tells which migrations are applied.
+    #[arg(long)]
+    status: bool,
+}
+
+fn main() -> ExitCode {
+    admin::run(async |args: Args, config| {
+        if !args.status {
+            release::migrate(&config).await?;
+            println!("the database is up to date");
+            return Ok(());
+        }
+        for (migration, applied) in release::status(&config).await? {
+            let state = if applied { "applied" } else { "pending" };
+            println!("{state}\t{}\t{}", migration.version, migration.description);
+        }
+        Ok(())
+    })
+}

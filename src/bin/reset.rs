@@ -1,0 +1,15 @@
+//! XII: empties the database, migrates and seeds it.
+
+use std::process::ExitCode;
+
+use app::{admin, release};
+
+fn main() -> ExitCode {
+    admin::describe("Empties, migrates and seeds the database, which ALLOW_RESET must name");
+    admin::run_with(async |config| {
+        release::reset(&config).await?;
+        println!("the database is empty and up to date");
+        println!("{}", release::seed(&config).await?);
+        Ok(())
+    })
+}

@@ -1,0 +1,158 @@
+//! III Config: everything that varies between deploys, read once, from the environment alone.
+
+mod types;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ipnet::IpNet;
+use lettre::message::Mailbox;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use url::Url;
+
+pub use types::{LogFormat, Secret};
+pub use variables::schema;
+use variables::{VARIABLES, Variable};
+
+/// One field, one variable; what each means stands in `variables.rs`, and so do the defaults.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "the variable's own sentence is the documentation")]
+pub struct Config {
+    pub port: u16,
+    #[serde(deserialize_with = "types::origin")]
+    pub public_url: Url,
+    #[serde(deserialize_with = "types::postgres")]
+    pub database_url: Secret,
+    #[serde(deserialize_with = "types::redis")]
+    pub redis_url: Secret,
+    #[serde(deserialize_with = "types::smtp")]
+    pub smtp_url: Secret,
+    #[serde(deserialize_with = "types::parsed")]
+    pub mail_from: Mailbox,
+    #[serde(deserialize_with = "types::s3")]
+    pub storage_url: Secret,
+    pub release_id: String,
+    #[serde(deserialize_with = "types::directives")]
+    pub log_level: String,
+    pub log_format: LogFormat,
+    #[serde(deserialize_with = "types::positive")]
+    pub database_pool_size: u32,
+    #[serde(deserialize_with = "types::positive")]
+    pub worker_concurrency: usize,
+    #[serde(deserialize_with = "types::positive")]
+    pub max_connections: usize,
+    #[serde(deserialize_with = "types::positive")]
+    pub request_timeout_seconds: u64,
+    pub drain_seconds: u32,
+    #[serde(deserialize_with = "types::positive")]
+    pub shutdown_grace_seconds: u64,
+    #[serde(deserialize_with = "types::positive")]
+    pub session_idle_seconds: u64,
+    #[serde(deserialize_with = "types::positive")]
+    pub session_max_seconds: u64,
+    #[serde(default, deserialize_with = "types::networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    pub metrics_port: Option<u16>,
+    #[serde(default, deserialize_with = "types::otlp")]
+    pub otel_exporter_otlp_endpoint: Option<Secret>,
+    pub allow_reset: Option<String>,
+    /// What the variables hold, defaults included.
+    #[serde(skip)]
+    values: BTreeMap<&'static str, Secret>,
+}
+
+impl Config {
+    /// Reads the process's environment. An empty variable counts as unset; those that are not ours are not
+    /// looked at.
+    ///
+    /// # Errors
+    /// Every missing or invalid variable at once, by name, never with its value.
+    pub fn from_env() -> Result<Self, Errors> {
+        let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
+        for variable in VARIABLES {
+            let set = std::env::var_os(variable.name).filter(|value| !value.is_empty());
+            let value = match &set {
+                Some(value) => match value.to_str() {
+                    Some(value) if variable.takes(value) => Ok(Some(value)),
+                    _ => Err("is not valid"),
+                },
+                None if variable.required => Err("is not set"),
+                None => Ok(variable.default),
+            };
+            match value {
+                Ok(value) => values.extend(value.map(|value| (variable.name, Secret::new(value)))),
+                Err(what) => errors.push(variable.problem(what)),
+            }
+        }
+        let pairs = values.iter().map(|(name, value)| ((*name).into(), value.expose().into()));
+        match envy::from_iter::<_, Self>(pairs) {
+            Ok(config) if errors.is_empty() => Ok(Self { values, ..config }),
+            _ => Err(Errors(errors)),
+        }
+    }
+
+    /// Whether people reach the service by TLS.
+    pub fn secure(&self) -> bool {
+        self.public_url.scheme() == "https"
+    }
+
+    /// The public address of `path`, which starts with a slash.
+    pub fn link(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
+
+    /// The effective config, a variable a line, secrets redacted.
+    pub fn show(&self) -> String {
+        let line = |variable: &Variable| {
+            let value = self.values.get(variable.name);
+            let shown = value.map_or("", |value| match variable.secret() {
+                true => "[redacted]",
+                false => value.expose(),
+            });
+            format!("{}={shown}\n", variable.name)
+        };
+        VARIABLES.iter().map(line).collect()
+    }
+
+    /// SHA-256 of the effective config in hexadecimal: equal for two processes of one release.
+    pub fn fingerprint(&self) -> String {
+        let values: Vec<_> =
+            self.values.iter().map(|(name, value)| (name, value.expose())).collect();
+        let digest = Sha256::digest(serde_json::json!(values).to_string());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Variable {
+    /// Whether envy makes a config of this value and the examples of the others: it stops at the first error,
+    /// and all are to be told in one run.
+    fn takes(&self, value: &str) -> bool {
+        let value = |other: &Variable| if other.name == self.name { value } else { other.example };
+        let pairs = VARIABLES.iter().map(|other| (other.name.into(), value(other).into()));
+        envy::from_iter::<_, Config>(pairs).is_ok()
+    }
+}
+
+/// What is wrong with the environment, all of it.
+#[derive(Debug)]
+pub struct Errors(pub Vec<Problem>);
+
+/// What is wrong with one variable.
+#[derive(Debug)]
+pub struct Problem {
+    /// Its name.
+    pub variable: &'static str,
+    /// A sentence that names it, says what it is for and gives an example; never its value.
+    pub message: String,
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<&str> = self.0.iter().map(|problem| problem.message.as_str()).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Errors {}

@@ -1,0 +1,167 @@
+//! What handlers ask for: the extractors of axum, whose rejections are problems.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::{CONTENT_TYPE, USER_AGENT};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::problem::Problem;
+use crate::server::Peer;
+use crate::state::App;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// A body of JSON.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        let unreadable = |_| Problem::BadRequest("The body cannot be read.".into());
+        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| refusal(&error))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let essence = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Says what is wrong without repeating what was sent, which may be a password.
+fn refusal(error: &serde_json::Error) -> Problem {
+    if error.classify() != Category::Data {
+        return Problem::BadRequest("The body is not valid JSON.".into());
+    }
+    let text = error.to_string();
+    let name = text.split('`').nth(1).unwrap_or("body");
+    if text.starts_with("missing field") {
+        Problem::field(name, "is required")
+    } else if text.starts_with("duplicate field") {
+        Problem::field(name, "is given twice")
+    } else if text.starts_with("unknown field") {
+        Problem::field(name.chars().take(100).collect::<String>(), "is not known")
+    } else {
+        Problem::field("body", "has a field of the wrong type")
+    }
+}
+
+/// The parameters of a path.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await;
+        path.map(|path| Self(path.0)).map_err(|_| Problem::NotFound)
+    }
+}
+
+/// The parameters of a query.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::from_request_parts(parts, state).await;
+        let unreadable =
+            |_| Problem::BadRequest("The query has a parameter of the wrong type.".into());
+        query.map(|query| Self(query.0)).map_err(unreadable)
+    }
+}
+
+/// The client's address, as far as it can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientIp(pub IpAddr);
+
+impl FromRequestParts<App> for ClientIp {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Some(Peer(peer)) = parts.extensions.get::<Peer>() else {
+            return Err(Problem::Internal("the peer's address is not known".into()));
+        };
+        let trusted = &app.config.trusted_proxies;
+        Ok(Self(client(peer.ip(), &parts.headers, |ip| {
+            trusted.iter().any(|network| network.contains(&ip))
+        })))
+    }
+}
+
+/// Goes from the peer leftwards through `X-Forwarded-For` to the first who is no proxy of ours.
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
+    let mut client = peer.to_canonical();
+    for line in headers.get_all(FORWARDED_FOR).iter().rev() {
+        for hop in line.to_str().unwrap_or_default().rsplit(',') {
+            if !trusted(client) {
+                return client;
+            }
+            let Some(ip) = address(hop.trim()) else {
+                return client;
+            };
+            client = ip.to_canonical();
+        }
+    }
+    client
+}
+
+fn address(hop: &str) -> Option<IpAddr> {
+    let bare = hop.trim_start_matches('[').trim_end_matches(']');
+    let ip = bare.parse().ok();
+    ip.or_else(|| hop.parse().ok().map(|address: SocketAddr| address.ip()))
+}
+
+/// What the client says that it is: at most 200 characters, none of them for control.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserAgent(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for UserAgent {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let value = parts.headers.get(USER_AGENT).map(|value| value.as_bytes());
+        let text = String::from_utf8_lossy(value.unwrap_or_default());
+        Ok(Self(text.chars().filter(|c| !c.is_control()).take(200).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client_of(peer: &str, forwarded: &[&'static str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append(FORWARDED_FOR, axum::http::HeaderValue::from_static(line));
+        }
+        let peer = peer.parse().expect("an address");
+        client(peer, &headers, |ip| ip.to_string().starts_with("10.")).to_string()
+    }
+
+    #[test]
+    fn the_client_is_the_last_hop_that_is_no_proxy_of_ours() {
+        assert_eq!(client_of("1.1.1.1", &["2.2.2.2"]), "1.1.1.1");
+        assert_eq!(client_of("::ffff:10.0.0.1", &["6.6.6.6, 2.2.2.2"]), "2.2.2.2");
+        assert_eq!(client_of("10.0.0.1", &["6.6.6.6", "2.2.2.2, 10.0.0.2"]), "2.2.2.2");
+        assert_eq!(client_of("10.0.0.1", &["rubbish"]), "10.0.0.1");
+        assert_eq!(client_of("10.0.0.1", &["[2001:db8::1]:80"]), "2001:db8::1");
+        assert_eq!(client_of("10.0.0.1", &[]), "10.0.0.1");
+    }
+}

@@ -1,0 +1,179 @@
+//! What every request goes through, and every answer bears.
+
+use std::error::Error;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout;
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+use tracing::Instrument;
+
+use super::context::RequestContext;
+use super::problem::Problem;
+use crate::config::Config;
+use crate::state::App;
+use crate::{telemetry, traces};
+
+const BODY_LIMIT: usize = 1 << 20;
+const BODY_DEADLINE: Duration = Duration::from_secs(60);
+/// What is read, and for how long, of a body that is refused: a client that still sends
+/// finds its connection reset and never sees the answer.
+const DISCARD_LIMIT: usize = 8 << 20;
+const DISCARD_DEADLINE: Duration = Duration::from_secs(2);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What browsers are told with every answer.
+const SECURITY: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+         connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    ),
+];
+
+/// Gives the request its ids, confines its panic, logs and counts its answer.
+pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let method = request.method().clone();
+    let (trace, context) = {
+        let text = |name: &str| request.headers().get(name)?.to_str().ok();
+        let trace = traces::Span::request(method.as_str(), route, text("traceparent"));
+        let context = RequestContext::new(text("x-request-id"), &trace);
+        (trace, context)
+    };
+    // Of the highest level, so that warnings and errors keep their ids where INFO is off.
+    let span = tracing::error_span!(
+        "request",
+        request_id = context.request_id,
+        trace_id = context.trace_id,
+        method = method.as_str(),
+        route = route.unwrap_or_default(),
+    );
+    let request_id = HeaderValue::from_str(&context.request_id);
+
+    let answer = async {
+        let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        answer.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response())
+    };
+    let answer = context.scope(answer.instrument(span.clone()));
+    let mut response = answer.await;
+
+    let status = response.status().as_u16();
+    let elapsed = start.elapsed().as_secs_f64();
+    let latency_ms = (elapsed * 1e6).round() / 1e3;
+    span.in_scope(|| tracing::info!(status, latency_ms, "request"));
+    telemetry::observe(method.as_str(), route, status, elapsed);
+    trace.answered(status);
+    if let Ok(request_id) = request_id {
+        response.headers_mut().insert(REQUEST_ID, request_id);
+    }
+    security_headers(&app.config, response.headers_mut());
+    response
+}
+
+/// Sets what browsers are told with every answer.
+pub fn security_headers(config: &Config, headers: &mut HeaderMap) {
+    for (name, value) in SECURITY {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if config.secure() {
+        let two_years = HeaderValue::from_static("max-age=63072000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, two_years);
+    }
+}
+
+/// Takes away the host that the client names: `PUBLIC_URL` alone says who we are.
+pub async fn without_host(mut request: Request, next: Next) -> Response {
+    request.headers_mut().remove(header::HOST);
+    if request.uri().authority().is_some() {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    }
+    next.run(request).await
+}
+
+/// Refuses what a page of another site makes a browser send.
+pub fn same_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response> {
+    let origin = config.public_url.origin().ascii_serialization();
+    let layer = CsrfLayer::new().add_trusted_origin(origin);
+    let layer = layer.unwrap_or_else(|error| {
+        tracing::warn!(%error, "no origin is trusted");
+        CsrfLayer::new()
+    });
+    layer.with_rejection_response(|_| Problem::CrossOrigin.into_response())
+}
+
+/// Reads the body, then runs the handler, each within its time.
+pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>().is_some();
+    let request = if matched && !request.body().is_end_stream() {
+        match buffered(request).await {
+            Ok(request) => request,
+            Err(problem) => return problem.into_response(),
+        }
+    } else {
+        request
+    };
+    let limit = Duration::from_secs(app.config.request_timeout_seconds);
+    let answer = timeout(limit, next.run(request)).await;
+    answer.unwrap_or_else(|_| Problem::Timeout.into_response())
+}
+
+async fn buffered(request: Request) -> Result<Request, Problem> {
+    let length = request.body().size_hint().lower();
+    let waits = request.headers().contains_key(header::EXPECT);
+    let (parts, mut body) = request.into_parts();
+    if length > BODY_LIMIT as u64 {
+        if !waits {
+            discard(&mut body).await;
+        }
+        return Err(Problem::TooLarge);
+    }
+    let read = Limited::new(&mut body, BODY_LIMIT).collect();
+    match timeout(BODY_DEADLINE, read).await {
+        Ok(Ok(read)) => Ok(Request::from_parts(parts, Body::from(read.to_bytes()))),
+        Ok(Err(error)) if is_too_long(&*error) => {
+            discard(&mut body).await;
+            Err(Problem::TooLarge)
+        }
+        Ok(Err(_)) => Err(Problem::BadRequest("The body broke off.".into())),
+        Err(_) => Err(Problem::BodyTimeout),
+    }
+}
+
+fn is_too_long(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    error.is::<LengthLimitError>()
+}
+
+async fn discard(body: &mut Body) {
+    let rest = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, |data| data.len());
+            if read > DISCARD_LIMIT {
+                break;
+            }
+        }
+    };
+    let _ = timeout(DISCARD_DEADLINE, rest).await;
+}

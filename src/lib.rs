@@ -1,0 +1,20 @@
+//! A twelve-factor web service. This page is its table of contents: files are factors, folders are domains.
+
+pub mod admin; // XII   what the one-off tasks share
+pub mod config; // III   one field, one variable
+pub mod logs; // XI    JSON lines on stdout
+pub mod release; // V     what a release does to its database, once
+pub mod server; // VII   binds PORT, serves until told to stop
+pub mod services; // IV    a URL in, a handle out
+pub mod shutdown; // IX    SIGTERM and Ctrl-C as a future
+pub mod state; // VI    handles only, no data
+pub mod telemetry; // Prometheus text on METRICS_PORT
+pub mod traces; // spans by OTLP, when OTEL_* asks for them
+pub mod worker; // VIII  runs the job queue
+
+pub mod accounts;
+pub mod http;
+pub mod jobs;
+pub mod mail;
+pub mod sessions;
+pub mod storage;

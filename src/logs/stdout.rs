@@ -1,0 +1,151 @@
+//! XI: the way out of the log lines, which is straight, but never blocks the process.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
+use rustix::stdio::stdout;
+
+/// How long a reader may let a full pipe wait, once in every [`PATIENCE_EVERY`].
+const PATIENCE: Duration = Duration::from_millis(20);
+const PATIENCE_EVERY: Duration = Duration::from_secs(1);
+/// What a pipe that says it is writable takes at once (`PIPE_BUF`).
+const PIECE: usize = 4096;
+
+static OUTLET: Mutex<Option<Outlet>> = Mutex::new(None);
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines were dropped because nobody read them.
+pub fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// Takes a whole line at each write, and writes it before it returns, or drops it.
+pub(crate) struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut outlet = OUTLET.lock().unwrap_or_else(PoisonError::into_inner);
+        outlet.get_or_insert_with(Outlet::open).line(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Outlet {
+    /// Of our own, so that not to block is no matter of those who share stdout; else stdout itself.
+    own: Option<OwnedFd>,
+    /// The end of a line that is half out: it goes first, so that no line is torn.
+    rest: Vec<u8>,
+    /// When the reader was last waited for.
+    waited: Option<Instant>,
+    /// Dropped lines of which no line has told.
+    untold: u64,
+}
+
+impl Outlet {
+    fn open() -> Self {
+        Self { own: reopen(), rest: Vec::new(), waited: None, untold: 0 }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        if !self.tell() || !self.put(line) {
+            self.untold += 1;
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells of dropped lines as soon as one can be written again.
+    fn tell(&mut self) -> bool {
+        if self.untold == 0 {
+            return true;
+        }
+        let message = "log lines were dropped because nobody read them";
+        let line = super::json::line("WARN", message, "dropped", self.untold.into());
+        let told = self.put(line.as_bytes());
+        if told {
+            self.untold = 0;
+        }
+        told
+    }
+
+    /// Whether the line is out, or a part of it, which the rest will follow.
+    fn put(&mut self, line: &[u8]) -> bool {
+        let rest = std::mem::take(&mut self.rest);
+        let out = self.push(&rest);
+        if out < rest.len() {
+            self.rest = rest[out..].to_vec();
+            return false;
+        }
+        let out = self.push(line);
+        if out > 0 {
+            self.rest = line[out..].to_vec();
+        }
+        out > 0
+    }
+
+    /// Writes what can be written now, and returns how much that is.
+    fn push(&mut self, bytes: &[u8]) -> usize {
+        let mut out = 0;
+        while out < bytes.len() {
+            match self.write(&bytes[out..]) {
+                Ok(count) => out += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if self.wait() => {}
+                Err(_) => break,
+            }
+        }
+        out
+    }
+
+    fn write(&self, bytes: &[u8]) -> rustix::io::Result<usize> {
+        match &self.own {
+            Some(own) => rustix::io::write(own, bytes),
+            None if writable(stdout(), Duration::ZERO) => {
+                rustix::io::write(stdout(), &bytes[..bytes.len().min(PIECE)])
+            }
+            None => Err(Errno::AGAIN),
+        }
+    }
+
+    /// Gives a reader that is merely slow a moment. Returns whether there is room.
+    fn wait(&mut self) -> bool {
+        if self.waited.is_some_and(|waited| waited.elapsed() < PATIENCE_EVERY) {
+            return false;
+        }
+        self.waited = Some(Instant::now());
+        match &self.own {
+            Some(own) => writable(own.as_fd(), PATIENCE),
+            None => writable(stdout(), PATIENCE),
+        }
+    }
+}
+
+fn writable(fd: BorrowedFd<'_>, patience: Duration) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
+    // Also where it is broken: writing tells.
+    poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0)
+}
+
+/// Opens the pipe anew, so that only our end of it does not block.
+fn reopen() -> Option<OwnedFd> {
+    let mode = fstat(stdout()).ok()?.st_mode;
+    if FileType::from_raw_mode(mode) != FileType::Fifo {
+        return None;
+    }
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let own = open("/proc/self/fd/1", flags, Mode::empty()).ok()?;
+    // More room for a reader that is late; as much as an ordinary user may ask for.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(&own, 1 << 20);
+    Some(own)
+}

@@ -1,0 +1,143 @@
+//! V, XII: what a release does to its database, once and under a lock, whoever asks and how often.
+//! Everything here fails when the database does not answer.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use graphile_worker::{Schema, WorkerUtils};
+use sqlx::migrate::{Migration, Migrator};
+use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use crate::accounts::password::Hasher;
+use crate::accounts::store;
+use crate::admin::Error;
+use crate::config::Config;
+use crate::jobs;
+use crate::services::{self, MIGRATOR};
+
+/// The address of the account that `seed` makes.
+const DEMO: &str = "demo@example.com";
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const LOCK_LIMIT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
+/// Any number will do, if no other program locks it on this database.
+const LOCK: i64 = 0x7265_6c65_6173_6500;
+
+const APPLIED: &str = "select version from _sqlx_migrations where success";
+
+/// Whether the database has all that this release needs.
+pub async fn is_migrated(db: &PgPool) -> sqlx::Result<bool> {
+    let versions = applied(db, APPLIED).await?;
+    let queue = applied(db, "select id::bigint from graphile_worker.migrations").await?;
+    let ours = MIGRATOR.iter().all(|migration| versions.contains(&migration.version));
+    Ok(ours && queue.contains(&jobs::REVISION))
+}
+
+/// The migrations in their order, and whether each is applied.
+pub async fn status(config: &Config) -> Result<Vec<(&'static Migration, bool)>, Error> {
+    let versions = applied(&mut connect(config).await?, APPLIED).await?;
+    let status =
+        MIGRATOR.iter().map(|migration| (migration, versions.contains(&migration.version)));
+    Ok(status.collect())
+}
+
+/// What a table of migrations holds: nothing before it is made.
+async fn applied(db: impl PgExecutor<'_>, sql: &'static str) -> sqlx::Result<Vec<i64>> {
+    match sqlx::query_scalar(sql).fetch_all(db).await {
+        Err(error) if code(&error).as_deref() == Some("42P01") => Ok(Vec::new()),
+        result => result,
+    }
+}
+
+/// Brings the database up to date. Many may do so at once: one does, the others wait a while for it.
+pub async fn migrate(config: &Config) -> Result<(), Error> {
+    migrate_on(locked(config).await?, config).await
+}
+
+/// Empties the database, if `ALLOW_RESET` names it, then migrates it.
+pub async fn reset(config: &Config) -> Result<(), Error> {
+    let options = services::database_options(config)?;
+    let name = options.get_database().unwrap_or(options.get_username());
+    if config.allow_reset.as_deref() != Some(name) {
+        return Err(format!("ALLOW_RESET must be `{name}`, the database to empty").into());
+    }
+    let mut connection = locked(config).await?;
+    // Sent together, they are one transaction.
+    let empty = "drop schema if exists graphile_worker, public cascade; create schema public";
+    sqlx::raw_sql(empty).execute(&mut connection).await?;
+    migrate_on(connection, config).await
+}
+
+/// Makes the demo's account, unless it is there. Returns what to tell the operator.
+pub async fn seed(config: &Config) -> Result<String, Error> {
+    let password = Uuid::new_v4().simple().to_string();
+    let hash = Hasher::default().hash(password.clone()).await?;
+    Ok(match store::create(&mut connect(config).await?, DEMO, &hash).await? {
+        Some(_) => format!("{DEMO} is made, with the password {password}"),
+        None => format!("{DEMO} is there already"),
+    })
+}
+
+/// Migrates on the connection that holds the lock, and gives the lock up.
+async fn migrate_on(mut connection: PgConnection, config: &Config) -> Result<(), Error> {
+    // A migration that waits for a busy table makes all others wait behind it.
+    sqlx::query("set lock_timeout = '3s'").execute(&mut connection).await?;
+    let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
+    // Ours is the lock; and the previous release may be put back on a newer database.
+    migrator.set_locking(false).set_ignore_missing(true);
+    migrator.run_direct(None, &mut connection, false).await?;
+
+    // The queue takes no lock for its own schema: two at once would fail.
+    let pool = PgPool::connect_lazy_with(services::database_options(config)?);
+    WorkerUtils::new(&pool, Schema::default()).migrate().await?;
+    pool.close().await;
+    Ok(connection.close().await?)
+}
+
+/// Takes the lock by asking again and again: a statement that waits for it would hold a
+/// snapshot, which `create index concurrently` waits for in its turn.
+async fn locked(config: &Config) -> Result<PgConnection, Error> {
+    let mut connection = connect(config).await?;
+    let asked = async {
+        loop {
+            let lock = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK);
+            match lock.fetch_one(&mut connection).await {
+                Ok(false) => sleep(PAUSE).await,
+                result => return result,
+            }
+        }
+    };
+    let late = |_| "another migration has been running for too long";
+    timeout(LOCK_LIMIT, asked).await.map_err(late)??;
+    Ok(connection)
+}
+
+/// Connects, waiting a while for a server that is about to start.
+async fn connect(config: &Config) -> Result<PgConnection, Error> {
+    let options = services::database_options(config)?;
+    let mut last = sqlx::Error::PoolTimedOut;
+    let tried = async {
+        loop {
+            match PgConnection::connect_with(&options).await {
+                Err(error) if is_passing(&error) => last = error,
+                result => return result,
+            }
+            sleep(PAUSE).await;
+        }
+    };
+    let result = timeout(CONNECT_LIMIT, tried).await.unwrap_or_else(|_| Err(last));
+    result.map_err(|error| format!("DATABASE_URL: Postgres does not answer: {error}").into())
+}
+
+/// Not started, starting or stopping, or without a free place.
+fn is_passing(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_))
+        || matches!(code(error).as_deref(), Some("57P01" | "57P03" | "53300"))
+}
+
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
+}

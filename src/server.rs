@@ -1,0 +1,211 @@
+//! VII Port binding: the service is whole in itself; it binds `PORT` and answers there.
+
+use std::error::Error;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use futures_util::FutureExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+use crate::state::App;
+use crate::{admin, shutdown, traces};
+
+/// How long a client may take for a request's head, and may stay idle between two requests.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// How long to leave the open files alone when there are too many.
+const BACK_OFF: Duration = Duration::from_millis(100);
+/// How long the database may take to say goodbye.
+const CLOSE_LIMIT: Duration = Duration::from_millis(400);
+const BACKLOG: u32 = 1024;
+
+/// The other end of the connection that a request came by: a request's extension.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Serves `router` on `PORT` until `stop`, then drains.
+///
+/// # Errors
+/// The port cannot be bound.
+pub async fn run(
+    app: App,
+    router: Router,
+    stop: CancellationToken,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let listener = bind(app.config.port)?;
+    tracing::info!(port = listener.local_addr()?.port(), "listening");
+    let connections = Connections::new(router, app.config.max_connections);
+    let deadline = connections.accept(listener, shutdown::drained(&app, &stop)).await;
+    connections.finish(deadline).await;
+    let left = (deadline + CLOSE_LIMIT).saturating_duration_since(Instant::now());
+    let _ = tokio::join!(
+        timeout(CLOSE_LIMIT, app.db.close()),
+        traces::stop(left.min(traces::STOP_LIMIT)),
+    );
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Runs a process to its end, and logs why it failed if it did.
+pub async fn exit(
+    process: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
+) -> ExitCode {
+    let code = match process.await {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::error!("{error}");
+            i32::from(admin::code(error.as_ref()))
+        }
+    };
+    // Not by returning: the runtime would then wait for a name's look-up or a hash that still runs.
+    std::process::exit(code)
+}
+
+/// Binds `port` on all addresses, of both families where the system has both.
+pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
+    let open = |socket: TcpSocket, address: SocketAddr| {
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let six =
+        TcpSocket::new_v6().and_then(|socket| open(socket, (Ipv6Addr::UNSPECIFIED, port).into()));
+    let bound = match six {
+        Err(error) if !refused(&error) => TcpSocket::new_v4()
+            .and_then(|socket| open(socket, (Ipv4Addr::UNSPECIFIED, port).into())),
+        bound => bound,
+    };
+    bound.map_err(|error| {
+        io::Error::new(error.kind(), format!("port {port} cannot be bound: {error}"))
+    })
+}
+
+/// Whether the port, and not the family of addresses, is what the system refuses.
+fn refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
+/// The open connections of one listener.
+pub(crate) struct Connections {
+    router: Router,
+    slots: Arc<Semaphore>,
+    tasks: TaskTracker,
+    /// Each is to end after the request that it has in hand.
+    closing: CancellationToken,
+    /// Each is to end at once.
+    cut: CancellationToken,
+}
+
+impl Connections {
+    /// At most `cap` at once; further clients wait to be accepted.
+    pub(crate) fn new(router: Router, cap: usize) -> Self {
+        Self {
+            router: router.with_state(()),
+            slots: Arc::new(Semaphore::new(cap)),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// Accepts and serves connections until `end`, then closes the listener.
+    pub(crate) async fn accept<T>(&self, listener: TcpListener, end: impl Future<Output = T>) -> T {
+        let mut end = pin!(end);
+        loop {
+            let next = async {
+                let slot = self.slots.clone().acquire_owned().await.ok();
+                (slot, listener.accept().await)
+            };
+            let (slot, accepted) = tokio::select! {
+                biased;
+                value = &mut end => {
+                    self.accept_the_waiting(&listener);
+                    return value;
+                }
+                next = next => next,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.serve(stream, peer, slot),
+                Err(error) if broken(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "no connection can be accepted for now");
+                    sleep(BACK_OFF).await;
+                }
+            }
+        }
+    }
+
+    /// Closing the listener would reset the clients that the system has let in already.
+    fn accept_the_waiting(&self, listener: &TcpListener) {
+        while let Ok(slot) = self.slots.clone().try_acquire_owned()
+            && let Some(Ok((stream, peer))) = listener.accept().now_or_never()
+        {
+            self.serve(stream, peer, Some(slot));
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: Option<OwnedSemaphorePermit>) {
+        let (closing, cut) = (self.closing.clone(), self.cut.clone());
+        let router = self.router.clone();
+        self.tasks.spawn(async move {
+            let _slot = slot;
+            let _ = stream.set_nodelay(true);
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer(peer));
+                // A router is always ready.
+                router.clone().call(request.map(Body::new))
+            });
+            let mut connection = pin!(
+                http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD_LIMIT)
+                    .serve_connection(TokioIo::new(stream), service)
+            );
+            // What a client does wrong is its own affair, so errors are not logged. The connection
+            // comes first: a request that is there already is taken in hand before it closes.
+            tokio::select! {
+                biased;
+                _ = &mut connection => return,
+                () = closing.cancelled() => connection.as_mut().graceful_shutdown(),
+            }
+            tokio::select! {
+                _ = connection => {}
+                () = cut.cancelled() => {}
+            }
+        });
+    }
+
+    /// Lets each request in hand be answered until `deadline`, and drops what is left then.
+    async fn finish(&self, deadline: Instant) {
+        self.closing.cancel();
+        self.tasks.close();
+        if timeout_at(deadline, self.tasks.wait()).await.is_err() {
+            tracing::warn!(
+                connections = self.tasks.len(),
+                "connections are cut: the grace is over"
+            );
+            self.cut.cancel();
+        }
+    }
+}
+
+/// Whether one client has gone before it was accepted, which is no trouble of ours.
+fn broken(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

@@ -1,0 +1,131 @@
+//! Rate limits, shared by all processes: GCRA in Redis, by Redis' clock.
+//!
+//! | what | by | at once, and again in |
+//! | --- | --- | --- |
+//! | sign-in | account *and* address | 10 in 5 min; a success forgets the attempts before it |
+//! | sign-in | address | 60 in 5 min |
+//! | sign-in | nothing: all together | 1,000 in 5 min |
+//! | sign-up, resets, verifications | address | 60 in 5 min |
+//! | sign-up, resets, verifications | nothing: all together | 1,000 in 5 min |
+//! | letters | address of mail | 5 a day |
+//!
+//! An IPv6 address counts by its /64, since one line has that many. No limit is by the account alone,
+//! so nobody can lock another out of their account. While Redis is down the limits are closed: what
+//! they guard answers 503, since an open limit is an invitation, and nobody could sign in anyway.
+
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::LazyLock;
+
+use redis::Script;
+
+use super::store::sha256;
+use crate::http::Result;
+use crate::http::problem::Problem;
+use crate::services::Redis;
+use crate::state::App;
+
+const FIVE_MINUTES: u64 = 300;
+const DAY: u64 = 86_400;
+
+/// KEYS: the limits. ARGV: for each, how many at once, and in how many seconds they come back.
+/// A key holds when, in milliseconds, its last request would have come at an even pace. All the
+/// limits let the request pass and count it, or one refuses and none does.
+static TAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local clock = redis.call('TIME')
+        local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+        local due, wait = {}, 0
+        for i, key in ipairs(KEYS) do
+            local burst, period = tonumber(ARGV[2 * i - 1]), ARGV[2 * i] * 1000
+            local last = tonumber(redis.call('GET', key) or now)
+            due[i] = math.max(last, now) + math.floor(period / burst)
+            wait = math.max(wait, due[i] - now - period)
+        end
+        if wait > 0 then return wait end
+        for i, key in ipairs(KEYS) do
+            redis.call('SET', key, string.format('%.0f', due[i]), 'PX', due[i] - now)
+        end
+        return 0",
+    )
+});
+
+/// Takes one of each limit `(key, at once, seconds in which they come back)`, or none of any: the problem says
+/// when to come back.
+async fn take(redis: &Redis, limits: &[(String, u32, u64)]) -> Result<()> {
+    let mut take = TAKE.prepare_invoke();
+    for (key, burst, period) in limits {
+        take.key(key).arg(burst).arg(period);
+    }
+    let milliseconds: u64 = redis.invoke(&take).await?;
+    if milliseconds > 0 {
+        return Err(Problem::RateLimited { retry_after: milliseconds.div_ceil(1_000) });
+    }
+    Ok(())
+}
+
+/// Counts an attempt to sign in.
+pub(crate) async fn sign_in(app: &App, ip: IpAddr, email: impl Display) -> Result<()> {
+    let limits = [
+        (sign_in_key(ip, email), 10, FIVE_MINUTES),
+        (key("sign-in:address", &network(ip)), 60, FIVE_MINUTES),
+        (key("sign-in:all", ""), 1_000, FIVE_MINUTES),
+    ];
+    take(&app.redis, &limits).await
+}
+
+/// Forgets the attempts at an account from an address: the last one was its owner's.
+pub(crate) async fn signed_in(app: &App, ip: IpAddr, email: impl Display) -> Result<()> {
+    let mut forget = redis::cmd("DEL");
+    forget.arg(sign_in_key(ip, email));
+    Ok(app.redis.run(&forget).await?)
+}
+
+/// Counts a sign-up, a verification, or the asking for or setting of a new password.
+pub(crate) async fn credentials(app: &App, ip: IpAddr) -> Result<()> {
+    let limits = [
+        (key("credentials:address", &network(ip)), 60, FIVE_MINUTES),
+        (key("credentials:all", ""), 1_000, FIVE_MINUTES),
+    ];
+    take(&app.redis, &limits).await
+}
+
+/// Counts a letter that somebody asks to be sent to an address, known or not.
+pub(crate) async fn letters(app: &App, email: impl Display) -> Result<()> {
+    take(&app.redis, &[(key("letters", &folded(email)), 5, DAY)]).await
+}
+
+fn sign_in_key(ip: IpAddr, email: impl Display) -> String {
+    key("sign-in:account", &format!("{} {}", network(ip), folded(email)))
+}
+
+/// Keys tell nobody's address.
+fn key(policy: &str, subject: &str) -> String {
+    format!("limit:{policy}:{}", sha256(subject.as_bytes()))
+}
+
+fn folded(email: impl Display) -> String {
+    email.to_string().trim().to_lowercase()
+}
+
+fn network(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(line) => Ipv6Addr::from_bits(line.to_bits() & (u128::MAX << 64)).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_line_is_one_address() {
+        let network = |text: &str| network(text.parse().expect("an address"));
+
+        assert_eq!(network("2001:db8:1:2:3::4"), network("2001:db8:1:2::ffff"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+}

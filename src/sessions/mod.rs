@@ -1,0 +1,80 @@
+//! Who is signed in, on which device: kept in Redis, so that any process knows.
+
+mod handlers;
+pub(crate) mod limit;
+pub mod store;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::routing::{delete, post};
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::http::Result;
+use crate::http::problem::Problem;
+use crate::state::App;
+
+/// Signing in, the list of devices, and signing out one, this or all.
+pub(crate) fn routes() -> Router<App> {
+    let all = post(handlers::create).get(handlers::index).delete(handlers::destroy_all);
+    Router::new()
+        .route("/sessions", all)
+        .route("/sessions/current", delete(handlers::destroy_current))
+        .route("/sessions/{id}", delete(handlers::destroy))
+}
+
+/// The signed-in account. A handler that takes one refuses everyone else.
+pub(crate) struct CurrentAccount {
+    pub(crate) account_id: Uuid,
+    session_id: Uuid,
+    key: store::Key,
+}
+
+impl FromRequestParts<App> for CurrentAccount {
+    type Rejection = Problem;
+
+    // A refusal leaves the cookie alone: it may answer a request that was under way when
+    // the same browser signed in anew, and would then clear the new session's cookie.
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let key = presented(&app.config, &parts.headers).ok_or(Problem::SignedOut)?;
+        let session = store::read(app, &key).await?.ok_or(Problem::SignedOut)?;
+        Ok(Self { account_id: session.account_id, session_id: session.id, key })
+    }
+}
+
+/// The `Set-Cookie` that hands a session to a browser.
+pub(crate) fn cookie(config: &Config, value: &str) -> HeaderValue {
+    set_cookie(config, value, "")
+}
+
+/// The `Set-Cookie` that takes a session from a browser.
+pub(crate) fn clear_cookie(config: &Config) -> HeaderValue {
+    set_cookie(config, "", "; Max-Age=0")
+}
+
+fn set_cookie(config: &Config, value: &str, age: &str) -> HeaderValue {
+    let name = cookie_name(config);
+    let secure = if config.secure() { "; Secure" } else { "" };
+    HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}"))
+        .expect("a cookie's value is base64url")
+}
+
+/// The key of the session that the cookie names: none if there is no cookie, or no well-formed one.
+fn presented(config: &Config, headers: &HeaderMap) -> Option<store::Key> {
+    let name = cookie_name(config);
+    let value = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))?;
+    store::Key::of(value)
+}
+
+/// `__Host-` binds a cookie to its host and to https; browsers refuse it over plain http.
+fn cookie_name(config: &Config) -> &'static str {
+    if config.secure() { "__Host-session" } else { "session" }
+}

@@ -1,0 +1,165 @@
+//! Sessions in Redis: a record a session, and an index an account. Every key has an end.
+//!
+//! The cookie holds 32 random bytes; Redis holds only their SHA-256, so a dump of it signs nobody in.
+//! `session:<hash>` is the record, and lives on while it is used; `account:<id>:sessions` maps the
+//! public id of each session to its key, so that devices can be listed and signed out. Whatever fails here
+//! is Redis: whether a session lives is then unknown.
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use redis::{RedisResult, Script};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::services::Redis;
+use crate::state::App;
+
+/// A device that is signed in. Its id is public: it names the session, and opens nothing.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Session {
+    pub(super) id: Uuid,
+    pub(super) account_id: Uuid,
+    /// When it began, in Unix seconds by Redis' clock.
+    pub(super) created_at: i64,
+    /// When it ends at the latest, however much it is used.
+    pub(super) expires_at: i64,
+    pub(super) user_agent: String,
+}
+
+/// Where a session is kept: made from a cookie, and of no use as one.
+pub(super) struct Key(String);
+
+impl Key {
+    /// The key for a cookie's value; none if the value is not one of ours by its form.
+    pub(super) fn of(cookie: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(cookie).ok()?;
+        (bytes.len() == 32).then(|| Self(format!("session:{}", sha256(&bytes))))
+    }
+}
+
+/// KEYS: record, index. ARGV: record, its seconds, public id, the index's seconds.
+/// Forgets the sessions that are over, or the index of a busy account would grow for ever.
+static CREATE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local known = redis.call('HGETALL', KEYS[2])
+        for i = 1, #known, 2 do
+            if redis.call('EXISTS', known[i + 1]) == 0 then redis.call('HDEL', KEYS[2], known[i]) end
+        end
+        redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+        redis.call('HSET', KEYS[2], ARGV[3], KEYS[1])
+        if redis.call('TTL', KEYS[2]) < tonumber(ARGV[4]) then redis.call('EXPIRE', KEYS[2], ARGV[4]) end",
+    )
+});
+
+/// KEYS: index. ARGV: the public id to end.
+static END: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local key = redis.call('HGET', KEYS[1], ARGV[1])
+        if not key then return 0 end
+        redis.call('HDEL', KEYS[1], ARGV[1])
+        return redis.call('DEL', key)",
+    )
+});
+
+/// KEYS: index.
+static END_ALL: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "for _, key in ipairs(redis.call('HVALS', KEYS[1])) do redis.call('DEL', key) end
+        redis.call('DEL', KEYS[1])",
+    )
+});
+
+/// Begins a session under a new random id; gives the cookie's value, and what was stored.
+///
+/// # Panics
+/// The system has no randomness to give.
+pub(crate) async fn create(
+    app: &App,
+    account_id: Uuid,
+    user_agent: &str,
+) -> RedisResult<(String, Session)> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).expect("the system gives random bytes");
+    let longest = app.config.session_max_seconds;
+    let created_at = app.redis.now();
+    let session = Session {
+        id: Uuid::new_v4(),
+        account_id,
+        created_at,
+        expires_at: created_at.saturating_add_unsigned(longest),
+        user_agent: user_agent.to_owned(),
+    };
+    let mut script = CREATE.key(format!("session:{}", sha256(&secret)));
+    script.key(index(account_id)).arg(serde_json::json!(session).to_string());
+    script
+        .arg(app.config.session_idle_seconds.min(longest))
+        .arg(session.id.to_string())
+        .arg(longest);
+    let () = app.redis.invoke(&script).await?;
+    Ok((URL_SAFE_NO_PAD.encode(secret), session))
+}
+
+/// The session, if it lives; it then lives on for its idle time. One command, which never creates a
+/// key: a session that ends meanwhile stays ended.
+pub(super) async fn read(app: &App, key: &Key) -> RedisResult<Option<Session>> {
+    let mut read = redis::cmd("GETEX");
+    read.arg(&key.0).arg("EX").arg(app.config.session_idle_seconds);
+    let record: Option<String> = app.redis.run(&read).await?;
+    Ok(record.and_then(|text| living(&text, app.redis.now())))
+}
+
+/// The account's living sessions, the newest first.
+pub(super) async fn list(redis: &Redis, account_id: Uuid) -> RedisResult<Vec<Session>> {
+    let keys: Vec<String> = redis.run(redis::cmd("HVALS").arg(index(account_id))).await?;
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let records: Vec<Option<String>> = redis.run(redis::cmd("MGET").arg(keys)).await?;
+    let now = redis.now();
+    let mut sessions: Vec<Session> =
+        records.iter().flatten().filter_map(|text| living(text, now)).collect();
+    sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
+    Ok(sessions)
+}
+
+/// Ends one session of the account, named by its public id; tells whether there was one.
+pub(super) async fn end(redis: &Redis, account_id: Uuid, session_id: Uuid) -> RedisResult<bool> {
+    redis.invoke(END.key(index(account_id)).arg(session_id.to_string())).await
+}
+
+/// Ends the session that a cookie names, whosever it is.
+pub(super) async fn end_presented(redis: &Redis, key: &Key) -> RedisResult<()> {
+    let record: Option<String> = redis.run(redis::cmd("GETDEL").arg(&key.0)).await?;
+    if let Some(session) = record.and_then(|text| living(&text, i64::MIN)) {
+        end(redis, session.account_id, session.id).await?;
+    }
+    Ok(())
+}
+
+/// Ends every session of the account.
+pub async fn end_all(redis: &Redis, account_id: Uuid) -> RedisResult<()> {
+    redis.invoke(&END_ALL.key(index(account_id))).await
+}
+
+/// A record that this release cannot read is of no session.
+fn living(record: &str, now: i64) -> Option<Session> {
+    let session: Session = serde_json::from_str(record).ok()?;
+    (now < session.expires_at).then_some(session)
+}
+
+fn index(account_id: Uuid) -> String {
+    format!("account:{account_id}:sessions")
+}
+
+/// What keys hold in place of what must not be read from them, in hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(text, "{byte:02x}"); // a String takes whatever is written
+    }
+    text
+}

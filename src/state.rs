@@ -1,0 +1,55 @@
+//! VI Processes: all that a process holds is handles to attached services.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use sqlx::PgPool;
+
+use crate::accounts::password::Hasher;
+use crate::config::Config;
+use crate::http::health::Health;
+use crate::mail::Mailer;
+use crate::services::{self, Redis};
+use crate::storage::Storage;
+
+/// Handles to attached services, and no data: any process can answer any request.
+#[derive(Clone, FromRef)]
+pub struct App {
+    /// What varies between deploys.
+    pub config: Arc<Config>,
+    /// Postgres.
+    pub db: PgPool,
+    /// Redis: sessions and rate limits.
+    pub redis: Redis,
+    /// The SMTP server.
+    pub mailer: Mailer,
+    /// The bucket.
+    pub storage: Storage,
+    /// Hashes passwords, a few at a time.
+    pub hasher: Hasher,
+    /// What the last look at each service said.
+    pub health: Health,
+}
+
+impl App {
+    /// Attaches every service without waiting for any: a process starts and stays up while a service is down.
+    ///
+    /// # Errors
+    /// A private CA that cannot be read, or a URL that its client refuses.
+    pub fn attach(config: Config) -> Result<Self, services::Error> {
+        let db = services::database(&config)?;
+        let redis = services::redis(&config)?;
+        let mailer = Mailer::new(&config)?;
+        let storage = Storage::new(&config)?;
+        let health = Health::watch(db.clone(), redis.clone(), mailer.clone(), storage.clone());
+        Ok(Self {
+            config: Arc::new(config),
+            db,
+            redis,
+            mailer,
+            storage,
+            hasher: Hasher::default(),
+            health,
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! Object storage: an S3-compatible bucket, whole in one URL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStoreExt, RetryConfig};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::config::Config;
+use crate::services::{self, Error};
+
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+
+/// The bucket.
+#[derive(Clone)]
+pub struct Storage {
+    bucket: Arc<AmazonS3>,
+}
+
+impl Storage {
+    /// Attaches the bucket of `STORAGE_URL`. Nothing connects before the first request.
+    ///
+    /// # Errors
+    /// The URL is refused, or a private CA cannot be read.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        services::install_crypto();
+        let refused = |reason: &str| Error::refused("STORAGE_URL", reason);
+        let url = Url::parse(config.storage_url.expose()).map_err(|_| refused("it is no URL"))?;
+        let host = url.host_str().ok_or_else(|| refused("it names no host"))?;
+        let tls = url.scheme() == "s3+https";
+        let scheme = if tls { "https" } else { "http" };
+        let port = url.port().map(|port| format!(":{port}"));
+        let region = url.query_pairs().find(|(name, _)| name == "region");
+
+        let builder = AmazonS3Builder::new()
+            .with_endpoint(format!("{scheme}://{host}{}", port.unwrap_or_default()))
+            .with_bucket_name(decoded(url.path().trim_matches('/')))
+            .with_region(region.map_or_else(|| "us-east-1".into(), |(_, value)| value))
+            .with_access_key_id(decoded(url.username()))
+            .with_secret_access_key(decoded(url.password().unwrap_or_default()))
+            .with_virtual_hosted_style_request(false)
+            .with_client_options(client(tls)?)
+            .with_retry(RetryConfig {
+                backoff: BackoffConfig::default(),
+                max_retries: 1,
+                retry_timeout: REQUEST_LIMIT,
+            });
+        // The message of a refusal may repeat what it refuses.
+        let bucket = builder.build().map_err(|_| refused("its parts make no bucket"))?;
+        Ok(Self { bucket: Arc::new(bucket) })
+    }
+
+    /// The bucket's objects.
+    pub fn bucket(&self) -> &AmazonS3 {
+        &self.bucket
+    }
+
+    /// Whether the bucket answers.
+    ///
+    /// # Errors
+    /// It is out of reach, refuses the key, or takes more than two seconds.
+    pub async fn check(&self) -> Result<(), Error> {
+        // Any answer will do, so nothing has to be there.
+        let key = object_store::path::Path::from("health");
+        match timeout(CHECK_LIMIT, self.bucket.head(&key)).await {
+            Ok(Ok(_) | Err(object_store::Error::NotFound { .. })) => Ok(()),
+            Ok(Err(error)) => Err(Error::Down(cause(&error).to_string())),
+            Err(_) => Err(Error::Down("the bucket did not answer in time".into())),
+        }
+    }
+}
+
+/// The last of an error's causes: those before it tell of tries and times, and not of what is wrong.
+fn cause<'a>(
+    mut error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
+fn client(tls: bool) -> Result<ClientOptions, Error> {
+    // The roots are ours alone, and none are read where there is no TLS.
+    let mut options = ClientOptions::new()
+        .with_allow_http(!tls)
+        .with_no_system_certificates(true)
+        .with_connect_timeout(CONNECT_LIMIT)
+        .with_timeout(REQUEST_LIMIT);
+    if tls {
+        let roots = Certificate::from_pem_bundle(&services::roots()?)
+            .map_err(|_| Error::refused("STORAGE_URL", "the system's certificates are broken"))?;
+        for root in roots {
+            options = options.with_root_certificate(root);
+        }
+    }
+    Ok(options)
+}
+
+/// Keys hold `/` and `+`, which stand percent-encoded in a URL; a bare `+` stands for itself.
+fn decoded(text: &str) -> String {
+    let text = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    let mut pairs = url::form_urlencoded::parse(text.as_bytes());
+    pairs.next().map_or_else(String::new, |(text, _)| text.into_owned())
+}
