@@ -1,0 +1,199 @@
+//! The life of an account: sign-up, confirmation, sign-in, devices, resets, changes.
+
+use crate::support::*;
+
+async fn running() -> (Deploy, Process, Process) {
+    let deploy = Deploy::new().await;
+    let (web, worker) = (deploy.web().await, deploy.worker());
+    (deploy, web, worker)
+}
+
+/// A sign-in's answer less what differs between any two.
+fn told(answer: &Answer) -> String {
+    answer.text.replace(answer.header("x-request-id"), "")
+}
+
+#[tokio::test]
+async fn nobody_signs_in_before_the_address_is_confirmed() {
+    let (_deploy, web, _worker) = running().await;
+    let (client, account) = (Client::new(), Account::new());
+    client.post(&web, "/api/v1/accounts", account.credentials()).await;
+
+    client.sign_in(&web, &account).await.is_problem(401);
+}
+
+#[tokio::test]
+async fn a_taken_address_is_answered_like_a_new_one() {
+    let (_deploy, web, _worker) = running().await;
+    let account = Client::new().signed_up(&web).await;
+
+    let new = Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
+    let taken = Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
+
+    assert_eq!((taken.status, told(&taken)), (202, told(&new)));
+    assert_eq!(mail::letters(&account.email, 2).await.len(), 2, "but the owner is told");
+}
+
+#[tokio::test]
+async fn unknown_addresses_and_wrong_passwords_get_the_same_answer() {
+    let (_deploy, web, _worker) = running().await;
+    let known = Client::new().signed_up(&web).await;
+    let wrong = Account { password: "not the password".into(), ..known };
+
+    let wrong = Client::new().sign_in(&web, &wrong).await;
+    let unknown = Client::new().sign_in(&web, &Account::new()).await;
+
+    wrong.is_problem(401);
+    assert_eq!((unknown.status, told(&unknown)), (401, told(&wrong)));
+}
+
+#[tokio::test]
+async fn a_token_is_used_once() {
+    let (_deploy, web, _worker) = running().await;
+    let (client, account) = (Client::new(), Account::new());
+    client.post(&web, "/api/v1/accounts", account.credentials()).await;
+    let token = mail::token(&account.email, "verify").await;
+
+    assert_eq!(client.confirm(&web, &token).await, 204);
+    client.post(&web, "/api/v1/verifications", json!({ "token": token })).await.is_problem(422);
+}
+
+#[tokio::test]
+async fn of_twenty_parallel_uses_of_a_token_one_succeeds() {
+    let (_deploy, web, _worker) = running().await;
+    let account = Client::new().signed_up(&web).await;
+    Client::new().post(&web, "/api/v1/password-resets", json!({ "email": account.email })).await;
+    let token = mail::token(&account.email, "reset").await;
+
+    let mut uses = tokio::task::JoinSet::new();
+    for n in 0..20 {
+        let body = json!({ "token": token, "password": format!("password number {n}") });
+        let request = Client::new().request(&web, "PUT", "/api/v1/password-resets").json(&body);
+        uses.spawn(async { Answer::of(request).await.status });
+    }
+
+    let mut statuses = uses.join_all().await;
+    statuses.sort_unstable();
+    assert_eq!((statuses[0], &statuses[1..]), (204, &[422; 19][..]));
+}
+
+#[tokio::test]
+async fn a_token_serves_no_other_purpose() {
+    let (_deploy, web, _worker) = running().await;
+    let (client, account) = (Client::new(), Account::new());
+    client.post(&web, "/api/v1/accounts", account.credentials()).await;
+    let token = mail::token(&account.email, "verify").await;
+
+    let body = json!({ "token": token, "password": "another good one" });
+    let answer = client.put(&web, "/api/v1/password-resets", body).await;
+
+    answer.is_problem(422);
+    assert_eq!(client.confirm(&web, &token).await, 204, "it is not spent either");
+}
+
+#[tokio::test]
+async fn signing_up_again_does_not_change_what_an_older_letter_confirms() {
+    let (_deploy, web, _worker) = running().await;
+    let (client, first) = (Client::new(), Account::new());
+    client.post(&web, "/api/v1/accounts", first.credentials()).await;
+    let token = mail::token(&first.email, "verify").await;
+    let second = Account { password: "a stranger's password".into(), ..first.clone() };
+    client.post(&web, "/api/v1/accounts", second.credentials()).await;
+    mail::another_token(&first.email, "verify", &[&token]).await;
+
+    assert_eq!(client.confirm(&web, &token).await, 204);
+
+    assert_eq!(client.sign_in(&web, &second).await.status, 401);
+    assert_eq!(client.sign_in(&web, &first).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_reset_for_an_unknown_address_is_answered_alike() {
+    let (_deploy, web, _worker) = running().await;
+
+    let body = json!({ "email": Account::new().email });
+    let answer = Client::new().post(&web, "/api/v1/password-resets", body).await;
+
+    assert_eq!(answer.status, 202, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn devices_are_listed_and_signed_out_one_by_one_or_all() {
+    let (_deploy, web, _worker) = running().await;
+    let (laptop, account) = Client::signed_in_at(&web).await;
+    let phone = Client::new();
+    phone.sign_in(&web, &account).await;
+
+    let list = laptop.get(&web, "/api/v1/sessions").await;
+    let items = list.body["items"].as_array().expect("a list").clone();
+    let other = items.iter().find(|item| item["current"] == false).expect("the phone");
+    let id = other["id"].as_str().expect("an id");
+    assert_eq!((list.status, items.len(), &list.body["next"]), (200, 2, &Value::Null));
+    assert!(["user_agent", "created_at", "expires_at"].iter().all(|f| other.get(f).is_some()));
+    assert_ne!(id, phone.session(&web), "the list gives no session away");
+    assert_eq!(laptop.delete(&web, &format!("/api/v1/sessions/{id}")).await.status, 204);
+    assert_eq!((phone.signed_in(&web).await, laptop.signed_in(&web).await), (401, 200));
+
+    phone.sign_in(&web, &account).await;
+    assert_eq!(phone.delete(&web, "/api/v1/sessions").await.status, 204);
+    assert_eq!((phone.signed_in(&web).await, laptop.signed_in(&web).await), (401, 401));
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_sign_out_my_device() {
+    let (_deploy, web, _worker) = running().await;
+    let ((ada, _), (bob, _)) = (Client::signed_in_at(&web).await, Client::signed_in_at(&web).await);
+    let list = ada.get(&web, "/api/v1/sessions").await;
+    let id = list.body["items"][0]["id"].as_str().expect("an id").to_owned();
+
+    bob.delete(&web, &format!("/api/v1/sessions/{id}")).await;
+
+    assert_eq!(ada.signed_in(&web).await, 200);
+}
+
+#[tokio::test]
+async fn a_wrong_current_password_changes_nothing() {
+    let (_deploy, web, _worker) = running().await;
+    let (ada, account) = Client::signed_in_at(&web).await;
+    let wrong = json!({ "current_password": "not this one", "new_password": "a much better one" });
+
+    ada.put(&web, "/api/v1/accounts/current/password", wrong).await.is_problem(403);
+    let erase = json!({ "current_password": "not this one" });
+    ada.delete_with(&web, "/api/v1/accounts/current", erase).await.is_problem(403);
+
+    assert_eq!(Client::new().sign_in(&web, &account).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_new_address_counts_once_it_is_confirmed() {
+    let (_deploy, web, _worker) = running().await;
+    let (ada, old) = Client::signed_in_at(&web).await;
+    let new = Account { email: Account::new().email, ..old.clone() };
+    let body = json!({ "email": new.email, "current_password": old.password });
+
+    assert_eq!(ada.patch(&web, "/api/v1/accounts/current", body).await.status, 202);
+    let token = mail::token(&new.email, "verify").await;
+    assert_eq!(Client::new().sign_in(&web, &old).await.status, 201, "the old one stays valid");
+    mail::letters(&old.email, 2).await; // and is told
+    assert_eq!(ada.confirm(&web, &token).await, 204);
+
+    assert_eq!(Client::new().sign_in(&web, &new).await.status, 201);
+    assert_eq!(Client::new().sign_in(&web, &old).await.status, 401);
+}
+
+#[tokio::test]
+async fn weak_passwords_and_bad_addresses_are_refused() {
+    let deploy = Deploy::new().await;
+    let web = deploy.web().await;
+    let client = Client::new();
+
+    for (email, password) in [
+        ("ada@example.com", "short"),
+        ("ada@example.com", "password123"),
+        ("ada@example.com", "x".repeat(129).as_str()),
+        ("no address", "correct horse battery"),
+    ] {
+        let body = json!({ "email": email, "password": password });
+        client.post(&web, "/api/v1/accounts", body).await.is_problem(422);
+    }
+}

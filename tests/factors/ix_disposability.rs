@@ -1,0 +1,138 @@
+//! IX. Processes start fast, stop gracefully, and may be stopped at any moment.
+
+use crate::support::*;
+
+/// The grace of the tests' deploys, and the time to notice that it is over.
+const GRACE: Duration = Duration::from_secs(6);
+
+const HALF_A_REQUEST: &str = "POST /api/v1/sessions HTTP/1.1\r\nHost: app.test\r\n";
+
+/// Sends all but the body, and waits until the server asks for it: the request is in hand.
+async fn in_hand(web: &Process, body: &str) -> Raw {
+    let mut raw = Raw::begin(web, HALF_A_REQUEST).await;
+    raw.send(&format!(
+        "Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        body.len(),
+    ))
+    .await;
+    raw.wait_for("100 Continue").await;
+    raw
+}
+
+async fn closed(web: &Process) {
+    until("the port is closed", SOON, async || {
+        tokio::net::TcpStream::connect(("127.0.0.1", web.port())).await.is_err().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_idle_web_and_worker_stop_with_success() {
+    let deploy = Deploy::new().await;
+    let (mut web, mut worker) = (deploy.web().await, deploy.worker());
+    worker.log("the worker says something", |_| true).await;
+
+    for process in [&mut web, &mut worker] {
+        process.stop();
+        let exit = process.exit(Duration::from_secs(2)).await;
+
+        assert_eq!((exit.code, exit.err.as_str()), (0, ""), "{}", exit.out);
+    }
+}
+
+#[tokio::test]
+async fn half_sent_requests_cannot_hold_up_the_end() {
+    let mut web = Deploy::detached().web_at_once().await;
+    let mut half = Vec::new();
+    for _ in 0..100 {
+        half.push(Raw::begin(&web, HALF_A_REQUEST).await);
+    }
+    assert_eq!(Client::new().get(&web, "/health/live").await.status, 200, "others are served");
+
+    web.stop();
+
+    assert_eq!(web.exit(GRACE).await.code, 0);
+}
+
+#[tokio::test]
+async fn half_sent_bodies_cannot_hold_up_the_end() {
+    let deploy = Deploy::new().await;
+    let mut web = deploy.web().await;
+    let mut half = Vec::new();
+    for _ in 0..100 {
+        half.push(in_hand(&web, "{\"email\":\"never sent\"}").await);
+    }
+
+    web.stop();
+
+    assert_eq!(web.exit(GRACE).await.code, 0);
+}
+
+#[tokio::test]
+async fn a_request_in_hand_is_answered_before_the_end() {
+    let deploy = Deploy::new().await;
+    let mut web = deploy.web().await;
+    let body = Account::new().credentials().to_string();
+    let mut raw = in_hand(&web, &body).await;
+
+    web.stop();
+    closed(&web).await;
+    raw.send(&body).await;
+
+    let answer = raw.wait_for("\"request_id\"").await;
+    assert!(answer.contains("HTTP/1.1 401"), "{answer}");
+    assert_eq!(web.exit(GRACE).await.code, 0);
+}
+
+#[tokio::test]
+async fn a_draining_web_is_not_ready_but_still_answers() {
+    let deploy = Deploy::new().await.with("DRAIN_SECONDS", "2");
+    let (mut web, probe) = (deploy.web().await, Client::new());
+
+    web.stop();
+    until("a draining web is not ready", Duration::from_secs(1), async || {
+        (probe.get(&web, "/health/ready").await.status == 503).then_some(())
+    })
+    .await;
+    let others = [probe.get(&web, "/health/live").await, Client::new().get(&web, "/version").await];
+
+    assert!(others.iter().all(|answer| answer.status == 200), "{others:?}");
+    assert_eq!(web.exit(GRACE).await.code, 0);
+}
+
+#[tokio::test]
+async fn a_second_signal_changes_nothing() {
+    let deploy = Deploy::new().await.with("DRAIN_SECONDS", "1");
+    let mut web = deploy.web().await;
+
+    web.stop();
+    until("the first signal has come", Duration::from_secs(1), async || {
+        (Client::new().get(&web, "/health/ready").await.status == 503).then_some(())
+    })
+    .await;
+    web.stop();
+
+    assert_eq!(web.exit(GRACE).await.code, 0);
+}
+
+#[tokio::test]
+async fn ctrl_c_is_a_stop_as_well() {
+    let mut web = Deploy::detached().web_at_once().await;
+
+    web.signal(rustix::process::Signal::INT);
+
+    assert_eq!(web.exit(GRACE).await.code, 0);
+}
+
+#[tokio::test]
+async fn a_process_whose_services_are_down_still_stops_with_success() {
+    let deploy = Deploy::detached();
+    let (mut web, mut worker) = (deploy.web_at_once().await, deploy.worker());
+    Client::new().get(&web, "/health/ready").await;
+    worker.log("the worker says something", |_| true).await;
+
+    for process in [&mut web, &mut worker] {
+        process.stop();
+        assert_eq!(process.exit(GRACE).await.code, 0);
+    }
+}

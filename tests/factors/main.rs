@@ -1,0 +1,16 @@
+//! The twelve proofs: black-box tests of the built programs, named by factor.
+
+mod accounts;
+mod http;
+mod iii_config;
+mod iv_services;
+mod iv_tls;
+mod ix_disposability;
+mod ix_rolling_restart;
+mod support;
+mod vi_processes;
+mod vii_port_binding;
+mod viii_concurrency;
+mod xi_logs;
+mod xi_traces;
+mod xii_admin;

@@ -1,0 +1,165 @@
+//! A person with a browser's cookies and an address of their own, who may ask any web.
+
+use super::{Process, Value, json, mail, random};
+use reqwest::cookie::{CookieStore, Jar};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
+use std::sync::Arc;
+
+/// A client with its own cookie jar and its own forwarded address.
+pub struct Client {
+    http: reqwest::Client,
+    jar: Arc<Jar>,
+    pub address: String,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+    /// The body if it is JSON, else null.
+    pub body: Value,
+}
+
+/// An account that a test signed up.
+#[derive(Clone)]
+pub struct Account {
+    pub email: String,
+    pub password: String,
+}
+
+impl Account {
+    pub fn new() -> Self {
+        let random = random();
+        Self { email: format!("{random}@example.com"), password: format!("correct horse {random}") }
+    }
+
+    pub fn credentials(&self) -> Value {
+        json!({ "email": self.email, "password": self.password })
+    }
+}
+
+impl Client {
+    pub fn new() -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let jar = Arc::new(Jar::default());
+        let http = reqwest::Client::builder()
+            .cookie_provider(Arc::clone(&jar))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(std::time::Duration::from_secs(30))
+            .no_proxy()
+            .build()
+            .expect("a client");
+        let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
+        Self { http, jar, address: format!("10.{a}.{b}.{c}") }
+    }
+
+    pub fn request(&self, web: &Process, method: &str, path: &str) -> RequestBuilder {
+        self.request_url(method, &web.url(path))
+    }
+
+    pub fn request_url(&self, method: &str, url: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        self.http.request(method, url).header("x-forwarded-for", &self.address)
+    }
+
+    pub async fn get(&self, web: &Process, path: &str) -> Answer {
+        Answer::of(self.request(web, "GET", path)).await
+    }
+
+    pub async fn post(&self, web: &Process, path: &str, body: Value) -> Answer {
+        Answer::of(self.request(web, "POST", path).json(&body)).await
+    }
+
+    pub async fn put(&self, web: &Process, path: &str, body: Value) -> Answer {
+        Answer::of(self.request(web, "PUT", path).json(&body)).await
+    }
+
+    pub async fn patch(&self, web: &Process, path: &str, body: Value) -> Answer {
+        Answer::of(self.request(web, "PATCH", path).json(&body)).await
+    }
+
+    pub async fn delete(&self, web: &Process, path: &str) -> Answer {
+        Answer::of(self.request(web, "DELETE", path)).await
+    }
+
+    pub async fn delete_with(&self, web: &Process, path: &str, body: Value) -> Answer {
+        Answer::of(self.request(web, "DELETE", path).json(&body)).await
+    }
+
+    pub async fn sign_in(&self, web: &Process, account: &Account) -> Answer {
+        self.post(web, "/api/v1/sessions", account.credentials()).await
+    }
+
+    /// What the account's own page answers: 200 when signed in, 401 when not.
+    pub async fn signed_in(&self, web: &Process) -> u16 {
+        self.get(web, "/api/v1/accounts/current").await.status
+    }
+
+    pub async fn confirm(&self, web: &Process, token: &str) -> u16 {
+        self.post(web, "/api/v1/verifications", json!({ "token": token })).await.status
+    }
+
+    /// Signs up and confirms; a worker must be running.
+    pub async fn signed_up(&self, web: &Process) -> Account {
+        let account = Account::new();
+        let asked = self.post(web, "/api/v1/accounts", account.credentials()).await;
+        assert_eq!(asked.status, 202, "sign-up: {}", asked.text);
+        let token = mail::token(&account.email, "verify").await;
+        assert_eq!(self.confirm(web, &token).await, 204, "confirmation");
+        account
+    }
+
+    /// A client that has signed up, confirmed and signed in.
+    pub async fn signed_in_at(web: &Process) -> (Self, Account) {
+        let client = Self::new();
+        let account = client.signed_up(web).await;
+        let answer = client.sign_in(web, &account).await;
+        assert_eq!(answer.status, 201, "sign-in: {}", answer.text);
+        (client, account)
+    }
+
+    /// The value of the session cookie.
+    pub fn session(&self, web: &Process) -> String {
+        let url = web.url("/").parse().expect("a URL");
+        let cookies = self.jar.cookies(&url).expect("a cookie");
+        let cookies = cookies.to_str().expect("text").to_owned();
+        let value = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("session="));
+        value.expect("a session cookie").to_owned()
+    }
+}
+
+impl Answer {
+    pub async fn of(request: RequestBuilder) -> Self {
+        Self::tried(request).await.expect("an answer")
+    }
+
+    /// The answer, or the error of a server that gave none.
+    pub async fn tried(request: RequestBuilder) -> reqwest::Result<Self> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok(Self { status, headers, text, body })
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Asserts the status and all that the contract says of an error.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert!(self.header("content-type").starts_with("application/problem+json"), "{self:?}");
+        assert!(self.body["type"].is_string(), "no type: {}", self.text);
+        let sentence = self.body["detail"].as_str().or(self.body["title"].as_str());
+        assert!(sentence.is_some_and(|text| !text.is_empty()), "no sentence: {}", self.text);
+        assert_eq!(self.body["request_id"], self.header("x-request-id"), "{}", self.text);
+        if matches!(status, 429 | 503) {
+            assert!(self.header("retry-after").parse::<u64>().is_ok(), "no Retry-After: {self:?}");
+        }
+    }
+}

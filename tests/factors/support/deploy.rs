@@ -1,0 +1,210 @@
+//! A deploy: a database of its own, an environment, an empty directory.
+
+use super::process::{self, Env, path_of};
+use super::{Client, Exit, Process, SOON, closed_port, random, service, until, with_address};
+use sqlx::{Connection, PgConnection};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use tokio::sync::OnceCell;
+
+/// One deploy of the service, gone when dropped.
+pub struct Deploy {
+    pub env: Env,
+    pub database: String,
+    dir: PathBuf,
+}
+
+impl Deploy {
+    /// A deploy on a migrated database.
+    pub async fn new() -> Self {
+        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+        let template = TEMPLATE.get_or_init(template).await;
+        Self::on(&format!("template {template}")).await
+    }
+
+    /// A deploy whose database is still empty.
+    pub async fn unmigrated() -> Self {
+        Self::on("").await
+    }
+
+    /// A deploy that reaches no service at all: for what needs none.
+    pub fn detached() -> Self {
+        let nowhere = closed_port();
+        let env = environment(&format!("postgres://app@127.0.0.1:{nowhere}/none"));
+        Self { env, database: String::new(), dir: empty_dir() }
+            .with("REDIS_URL", &format!("redis://127.0.0.1:{nowhere}"))
+            .with("SMTP_URL", &format!("smtp://127.0.0.1:{nowhere}"))
+            .with("STORAGE_URL", &format!("s3+http://key:secret@127.0.0.1:{nowhere}/b?region=r"))
+    }
+
+    async fn on(template: &str) -> Self {
+        let database = format!("app_test_{}", random());
+        // Postgres refuses a template that its autovacuum happens to visit.
+        until("a database is created", SOON, async || {
+            admin(&format!("create database {database} {template}")).await.ok()
+        })
+        .await;
+        let mut deploy = Self { env: environment(&url_of(&database)), database, dir: empty_dir() };
+        for name in ["REDIS_URL", "SMTP_URL", "STORAGE_URL"] {
+            deploy.set(name, &service(name));
+        }
+        deploy
+    }
+
+    /// The same database under an environment and a directory of its own.
+    pub fn copy(&self) -> Self {
+        Self { env: self.env.clone(), database: String::new(), dir: empty_dir() }
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.insert(name.into(), value.into());
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    pub fn var(&self, name: &str) -> &str {
+        self.env.get(std::ffi::OsStr::new(name)).and_then(|value| value.to_str()).expect("is set")
+    }
+
+    /// Puts a proxy's address in the place of a service's.
+    pub fn through(mut self, name: &str, port: u16) -> Self {
+        let url = with_address(self.var(name), port);
+        self.set(name, &url);
+        self
+    }
+
+    /// Starts a program and waits for nothing.
+    pub fn spawn(&self, program: &str) -> Process {
+        Process::spawn(program, &self.env, &self.dir)
+    }
+
+    /// Starts a web that may find its services down.
+    pub async fn web_at_once(&self) -> Process {
+        self.spawn("web").listening().await
+    }
+
+    /// Starts a web and waits until it is ready.
+    pub async fn web(&self) -> Process {
+        let web = self.web_at_once().await;
+        let probe = Client::new();
+        until("web is ready", SOON, async || {
+            (probe.get(&web, "/health/ready").await.status == 200).then_some(())
+        })
+        .await;
+        web
+    }
+
+    pub fn worker(&self) -> Process {
+        self.spawn("worker")
+    }
+
+    pub async fn run(&self, program: &str, args: &[&str]) -> Exit {
+        self.run_with(program, args, "").await
+    }
+
+    pub async fn run_with(&self, program: &str, args: &[&str], input: &str) -> Exit {
+        process::run(program, args, input, &self.env, &self.dir).await
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A connection of the test's own to the deploy's database.
+    pub async fn connection(&self) -> PgConnection {
+        PgConnection::connect(&url_of(&self.database)).await.expect("the test reaches Postgres")
+    }
+}
+
+impl Drop for Deploy {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.dir).ok();
+        if self.database.is_empty() {
+            return;
+        }
+        let drop_it = format!("drop database if exists {} with (force)", self.database);
+        // A runtime cannot wait inside the runtime of a test.
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(admin(&drop_it)).ok();
+        });
+        thread.join().ok();
+    }
+}
+
+fn environment(database_url: &str) -> Env {
+    [
+        ("PORT", "0"),
+        ("PUBLIC_URL", "http://app.test"),
+        ("DATABASE_URL", database_url),
+        ("MAIL_FROM", "service@app.test"),
+        ("RELEASE_ID", "test-release"),
+        ("TRUSTED_PROXIES", "127.0.0.0/8,::1/128"),
+        ("SHUTDOWN_GRACE_SECONDS", "5"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.into(), value.into()))
+    .collect()
+}
+
+fn empty_dir() -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("app-test-{}", random()));
+    std::fs::create_dir(&dir).expect("a directory");
+    dir
+}
+
+fn url_of(database: &str) -> String {
+    let mut url = url::Url::parse(&service("DATABASE_URL")).expect("DATABASE_URL is a URL");
+    url.set_path(database);
+    url.into()
+}
+
+/// Runs one statement on the database that `DATABASE_URL` names.
+async fn admin(statement: &str) -> sqlx::Result<()> {
+    let mut connection = PgConnection::connect(&service("DATABASE_URL")).await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+    connection.close().await
+}
+
+/// The migrated database that all others are copied from: made once a build, kept for the next run.
+async fn template() -> String {
+    let (clone, build) = (hash(env!("CARGO_MANIFEST_DIR")), hash(build_of("migrate")));
+    let (family, name) = (format!("app_template_{clone}"), format!("app_template_{clone}_{build}"));
+    let mut lock = PgConnection::connect(&service("DATABASE_URL")).await.expect("Postgres is up");
+    let locked = sqlx::query("select pg_advisory_lock(hashtext($1))").bind(&family);
+    locked.execute(&mut lock).await.expect("a lock");
+    let found: Vec<String> =
+        sqlx::query_scalar("select datname::text from pg_database where datname like $1")
+            .bind(format!("{family}%"))
+            .fetch_all(&mut lock)
+            .await
+            .expect("the list of databases");
+    if found.contains(&name) {
+        return name;
+    }
+    for stale in found {
+        admin(&format!("drop database if exists {stale} with (force)")).await.ok();
+    }
+    let fresh = Deploy::unmigrated().await;
+    let exit = fresh.run("migrate", &[]).await;
+    assert_eq!(exit.code, 0, "migrate fails: {} {}", exit.out, exit.err);
+    until("the template is named", SOON, async || {
+        admin(&format!("alter database {} rename to {name}", fresh.database)).await.ok()
+    })
+    .await;
+    name
+}
+
+fn build_of(program: &str) -> (u64, Option<std::time::SystemTime>) {
+    let file = std::fs::metadata(path_of(program)).expect("the program is built");
+    (file.len(), file.modified().ok())
+}
+
+fn hash(of: impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}

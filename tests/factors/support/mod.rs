@@ -1,0 +1,96 @@
+//! The harness: a deploy of its own for every test, seen only from outside.
+
+pub mod balancer;
+pub mod client;
+pub mod deploy;
+pub mod mail;
+pub mod process;
+pub mod proxy;
+pub mod raw;
+pub mod tls;
+
+pub use balancer::Balancer;
+pub use client::{Account, Answer, Client};
+pub use deploy::Deploy;
+pub use process::{Exit, Process};
+pub use proxy::{Mode, Proxy};
+pub use raw::Raw;
+pub use serde_json::{Value, json};
+pub use std::time::Duration;
+
+use std::time::Instant;
+
+/// All binaries of the crate, by name.
+pub const PROGRAMS: [&str; 10] =
+    ["web", "worker", "migrate", "seed", "reset", "doctor", "config", "account", "jobs", "console"];
+
+/// The variables without a default.
+pub const REQUIRED: [&str; 6] =
+    ["PUBLIC_URL", "DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAIL_FROM", "STORAGE_URL"];
+
+/// How long a condition may take that nothing hinders.
+pub const SOON: Duration = Duration::from_secs(15);
+
+/// Asks `look` again and again until it answers, and gives up at the deadline.
+pub async fn until<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(start.elapsed() < within, "not within {within:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What `script/test` exports, or one sentence that says to run it.
+pub fn service(name: &str) -> String {
+    std::env::vars()
+        .find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value))
+        .unwrap_or_else(|| panic!("{name} is not set: run script/test, which sets up the services"))
+}
+
+/// Random lower-case hexadecimal, for names that no other test has.
+pub fn random() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// The bytes of a URL's host and port, replaced.
+pub fn with_address(url: &str, port: u16) -> String {
+    let mut url = url::Url::parse(url).expect("a service's URL");
+    url.set_host(Some("127.0.0.1")).expect("a host");
+    url.set_port(Some(port)).expect("a port");
+    url.into()
+}
+
+/// A port on which nothing listens.
+pub fn closed_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// The TCP ports on which a process listens, from `/proc`.
+#[cfg(target_os = "linux")]
+pub fn listening_ports(pid: u32) -> Vec<u16> {
+    let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .expect("the process lives")
+        .flatten()
+        .filter_map(|fd| std::fs::read_link(fd.path()).ok())
+        .filter_map(|link| {
+            let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(inode.to_owned())
+        })
+        .collect();
+    ["tcp", "tcp6"]
+        .iter()
+        .filter_map(|table| std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).ok())
+        .flat_map(|table| table.lines().skip(1).map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let listens = fields.get(3) == Some(&"0A");
+            let own = sockets.iter().any(|inode| Some(&inode.as_str()) == fields.get(9));
+            let port = fields.get(1)?.rsplit(':').next()?;
+            (listens && own).then(|| u16::from_str_radix(port, 16).expect("a port"))
+        })
+        .collect()
+}

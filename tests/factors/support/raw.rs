@@ -1,0 +1,35 @@
+//! HTTP by hand, for requests that no client would send.
+
+use super::{Process, SOON};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A connection on which a request has begun.
+pub struct Raw {
+    stream: TcpStream,
+    read: String,
+}
+
+impl Raw {
+    pub async fn begin(web: &Process, text: &str) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", web.port())).await.expect("a connection");
+        stream.write_all(text.as_bytes()).await.expect("the request begins");
+        Self { stream, read: String::new() }
+    }
+
+    pub async fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.expect("the request goes on");
+    }
+
+    /// Reads until the text stands in what has come.
+    pub async fn wait_for(&mut self, text: &str) -> &str {
+        let mut buffer = [0; 4096];
+        while !self.read.contains(text) {
+            let reading = tokio::time::timeout(SOON, self.stream.read(&mut buffer));
+            let count = reading.await.expect("in time").expect("the server answers");
+            assert_ne!(count, 0, "the end came before {text:?}: {}", self.read);
+            self.read.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+        &self.read
+    }
+}

@@ -1,0 +1,90 @@
+//! VIII. Work is divided among process types, and scaled by running more of them.
+
+use crate::support::*;
+use rustix::process::Signal;
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_worker_binds_no_port() {
+    let deploy = Deploy::new().await;
+    let (web, worker) = (deploy.web().await, deploy.worker());
+
+    Client::new().signed_up(&web).await; // so the worker works
+
+    assert_eq!(listening_ports(worker.pid()), Vec::<u16>::new());
+}
+
+#[tokio::test]
+async fn only_a_worker_delivers_letters() {
+    let (quiet, busy) = (Deploy::new().await, Deploy::new().await);
+    let (web, other, _worker) = (quiet.web().await, busy.web().await, busy.worker());
+    let account = Account::new();
+    Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
+
+    Client::new().signed_up(&other).await; // a later letter, of a deploy with a worker, arrives
+    let without_worker = mail::to(&account.email).await;
+    let _worker = quiet.worker();
+
+    assert!(without_worker.is_empty(), "web has delivered {without_worker:?}");
+    assert_eq!(mail::letters(&account.email, 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn three_workers_deliver_each_letter_once() {
+    let deploy = Deploy::new().await;
+    let (web, _workers) = (deploy.web().await, [deploy.worker(), deploy.worker(), deploy.worker()]);
+    let accounts: Vec<Account> = (0..20).map(|_| Account::new()).collect();
+
+    for account in &accounts {
+        let answer = Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+    }
+
+    for account in &accounts {
+        mail::letters(&account.email, 1).await;
+    }
+    for account in &accounts {
+        assert_eq!(mail::to(&account.email).await.len(), 1, "{}", account.email);
+    }
+}
+
+/// A worker whose letter hangs at a silent mail server.
+async fn hanging(proxy: &Proxy) -> (Deploy, Process, Account) {
+    let deploy = Deploy::new().await;
+    let web = deploy.web().await; // reaches the mail server itself when it checks it
+    let deploy = deploy.with("SMTP_URL", &proxy.url("SMTP_URL"));
+    let (worker, account) = (deploy.worker(), Account::new());
+    drop(Client::new().post(&web, "/api/v1/accounts", account.credentials()).await);
+    until("the worker has the letter in hand", SOON, async || (proxy.accepted() > 0).then_some(()))
+        .await;
+    (deploy, worker, account)
+}
+
+#[tokio::test]
+async fn a_stopped_worker_hands_its_letter_back_at_once() {
+    let proxy = Proxy::before("SMTP_URL", Mode::Blackhole).await;
+    let (deploy, mut worker, account) = hanging(&proxy).await;
+
+    worker.stop();
+    assert_eq!(worker.exit(Duration::from_secs(6)).await.code, 0);
+    proxy.set(Mode::Pass).await;
+    let _other = deploy.worker();
+
+    assert_eq!(mail::letters(&account.email, 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_killed_workers_letter_is_taken_over() {
+    let proxy = Proxy::before("SMTP_URL", Mode::Blackhole).await;
+    let (deploy, mut worker, account) = hanging(&proxy).await;
+
+    worker.signal(Signal::KILL);
+    worker.exit(SOON).await;
+    proxy.set(Mode::Pass).await;
+    let _other = deploy.worker();
+
+    until("the letter arrives", Duration::from_secs(40), async || {
+        (!mail::to(&account.email).await.is_empty()).then_some(())
+    })
+    .await;
+}
