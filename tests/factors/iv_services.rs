@@ -85,6 +85,11 @@ async fn web_outlives_a_refusing_postgres() {
 }
 
 #[tokio::test]
+async fn web_outlives_a_paused_postgres() {
+    goes_and_comes_back("DATABASE_URL", Mode::Pause, postgres_is_missed).await;
+}
+
+#[tokio::test]
 async fn web_outlives_a_blackholed_postgres() {
     goes_and_comes_back("DATABASE_URL", Mode::Blackhole, postgres_is_missed).await;
 }
@@ -103,6 +108,11 @@ async fn redis_is_missed(web: &Process) {
 #[tokio::test]
 async fn a_session_outlives_a_refusing_redis() {
     goes_and_comes_back("REDIS_URL", Mode::Refuse, redis_is_missed).await;
+}
+
+#[tokio::test]
+async fn a_session_outlives_a_paused_redis() {
+    goes_and_comes_back("REDIS_URL", Mode::Pause, redis_is_missed).await;
 }
 
 #[tokio::test]

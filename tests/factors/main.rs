@@ -3,6 +3,7 @@
 mod accounts;
 mod http;
 mod iii_config;
+mod iv_matrix;
 mod iv_services;
 mod iv_tls;
 mod ix_disposability;
@@ -11,6 +12,7 @@ mod support;
 mod vi_processes;
 mod vii_port_binding;
 mod viii_concurrency;
+mod viii_duress;
 mod xi_logs;
 mod xi_traces;
 mod xii_admin;

@@ -87,17 +87,6 @@ async fn a_line_is_out_before_the_response_and_survives_a_kill() {
     }
 }
 
-async fn ask(web: &Process, count: usize) {
-    let asking = (0..8).map(async |_| {
-        let client = Client::new();
-        for _ in 0..count / 8 {
-            assert_eq!(client.get(web, "/health/live").await.status, 200);
-        }
-    });
-    let [a, b, c, d, e, f, g, h] = asking.collect::<Vec<_>>().try_into().ok().expect("eight");
-    tokio::join!(a, b, c, d, e, f, g, h);
-}
-
 #[tokio::test]
 async fn a_reader_that_stops_blocks_neither_answers_nor_the_end() {
     let mut web = Deploy::detached().web_at_once().await;

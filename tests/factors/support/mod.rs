@@ -7,6 +7,7 @@ pub mod mail;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+pub mod sink;
 pub mod tls;
 
 pub use balancer::Balancer;
@@ -41,6 +42,18 @@ pub async fn until<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() 
         assert!(start.elapsed() < within, "not within {within:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Makes so many requests, eight at a time.
+pub async fn ask(web: &Process, count: usize) {
+    let asking = (0..8).map(async |_| {
+        let client = Client::new();
+        for _ in 0..count / 8 {
+            assert_eq!(client.get(web, "/health/live").await.status, 200);
+        }
+    });
+    let [a, b, c, d, e, f, g, h] = asking.collect::<Vec<_>>().try_into().ok().expect("eight");
+    tokio::join!(a, b, c, d, e, f, g, h);
 }
 
 /// What `script/test` exports, or one sentence that says to run it.

@@ -1,8 +1,10 @@
-//! A TCP proxy before a service, which can refuse or swallow.
+//! A TCP proxy before a service, which can refuse, stall or swallow.
 
 use super::{service, with_address};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -13,6 +15,8 @@ pub enum Mode {
     Pass,
     /// Old connections are closed, new ones refused.
     Refuse,
+    /// Connections stay open and say nothing for now: a server that is stopped. What was said is kept.
+    Pause,
     /// Connections stay open and silent; those it caught stay so for good.
     Blackhole,
 }
@@ -27,7 +31,12 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy before the service that a variable names.
     pub async fn before(variable: &str, mode: Mode) -> Self {
-        let upstream = address_of(variable);
+        Self::to(&service(variable), mode).await
+    }
+
+    /// A proxy before the service at a URL.
+    pub async fn to(url: &str, mode: Mode) -> Self {
+        let upstream = address(url);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let (sender, receiver) = watch::channel(mode);
@@ -67,7 +76,11 @@ impl Drop for Proxy {
 
 /// The host and port of the service that a variable names.
 pub fn address_of(variable: &str) -> String {
-    let url = url::Url::parse(&service(variable)).expect("a service's URL");
+    address(&service(variable))
+}
+
+fn address(url: &str) -> String {
+    let url = url::Url::parse(url).expect("a service's URL");
     let host = url.host_str().expect("a service is reached over TCP");
     let usual = match url.scheme() {
         "redis" | "rediss" => 6379,
@@ -109,19 +122,40 @@ async fn listen(
     }
 }
 
-async fn carry(mut client: TcpStream, upstream: String, mut mode: watch::Receiver<Mode>) {
-    if *mode.borrow_and_update() == Mode::Pass {
-        let Ok(mut server) = TcpStream::connect(upstream).await else {
+async fn carry(client: TcpStream, upstream: String, mut mode: watch::Receiver<Mode>) {
+    let mut doomed = mode.clone();
+    let mut carried = pin!(async {
+        if mode.wait_for(|mode| *mode == Mode::Pass).await.is_err() {
             return;
-        };
-        tokio::select! {
-            _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
-            _ = mode.changed() => {}
         }
-        if *mode.borrow() == Mode::Blackhole {
-            mode.wait_for(|mode| *mode == Mode::Refuse).await.ok();
+        if let Ok(server) = TcpStream::connect(upstream).await {
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = server.into_split();
+            let one_way = pump(from_client, to_server, mode.clone());
+            tokio::join!(one_way, pump(from_server, to_client, mode.clone()));
         }
-    } else {
-        mode.wait_for(|mode| *mode == Mode::Refuse).await.ok();
+    });
+    tokio::select! {
+        biased;
+        Ok(_) = doomed.wait_for(|mode| matches!(mode, Mode::Refuse | Mode::Blackhole)) => {}
+        () = &mut carried => return,
     }
+    // What is no longer polled holds its connections open, and silent.
+    doomed.wait_for(|mode| *mode == Mode::Refuse).await.ok();
+}
+
+/// Hands on what comes, whenever it may.
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut mode: watch::Receiver<Mode>,
+) {
+    let mut buffer = [0; 16 << 10];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let passes = mode.wait_for(|mode| *mode == Mode::Pass).await.is_ok();
+        if !passes || to.write_all(&buffer[..count]).await.is_err() {
+            break;
+        }
+    }
+    to.shutdown().await.ok();
 }
