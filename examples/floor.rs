@@ -28,8 +28,7 @@ async fn main() -> Result<(), Failure> {
         .test_before_acquire(false) // which would be a third round trip
         .connect(&env::var("DATABASE_URL")?)
         .await?;
-    let row: i64 =
-        sqlx::query_scalar("select min(version) from _sqlx_migrations").fetch_one(&db).await?;
+    let row: i64 = sqlx::query_scalar("select min(version) from _sqlx_migrations").fetch_one(&db).await?;
     let router = Router::new()
         .route("/health/live", get(async || "live\n"))
         .route("/read", get(read))
@@ -48,11 +47,7 @@ async fn read(State((redis, db, row)): State<Handles>) -> (StatusCode, String) {
     }
 }
 
-async fn round_trips(
-    mut redis: ConnectionManager,
-    db: &PgPool,
-    row: i64,
-) -> Result<String, Failure> {
+async fn round_trips(mut redis: ConnectionManager, db: &PgPool, row: i64) -> Result<String, Failure> {
     let mut getex = redis::cmd("GETEX");
     let getex = getex.arg("floor").arg("EX").arg(1_800);
     let _: Option<String> = getex.query_async(&mut redis).await?;

@@ -31,8 +31,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     loop {
         let (socket, _) = listener.accept().await?;
-        let connection =
-            http1::Builder::new().serve_connection(TokioIo::new(socket), service.clone());
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service.clone());
         tokio::spawn(async move {
             // A client that hangs up is its own affair.
             let _ = connection.await;

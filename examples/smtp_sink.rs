@@ -28,10 +28,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (sender, inbox) = broadcast::channel(KEPT);
     let server = mailcrab::mail_server(HOST, smtp, sender, false, CancellationToken::new());
     let listener = TcpListener::bind((HOST, page)).await?;
-    let router = Router::new()
-        .route("/", get(show))
-        .route("/messages", get(list).delete(empty))
-        .with_state(letters.clone());
+    let router =
+        Router::new().route("/", get(show)).route("/messages", get(list).delete(empty)).with_state(letters.clone());
 
     // Whichever ends first ends the program: half a sink would only hide why no letter arrives.
     tokio::select! {

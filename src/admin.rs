@@ -1,7 +1,6 @@
 //! XII Admin processes: what the one-off tasks share, so that each says only what it does.
 
-use std::path::Path;
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::{Command, Parser};
 use tokio::runtime::Runtime;

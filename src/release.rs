@@ -1,21 +1,17 @@
 //! V, XII: what a release does to its database, once and under a lock, whoever asks and how often.
 //! Everything here fails when the database does not answer.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use graphile_worker::{Schema, WorkerUtils};
 use sqlx::migrate::{Migration, Migrator};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::accounts::password::Hasher;
-use crate::accounts::store;
-use crate::admin::Error;
-use crate::config::Config;
-use crate::jobs;
 use crate::services::{self, MIGRATOR};
+use crate::{accounts::password::Hasher, accounts::store, admin::Error, config::Config, jobs};
 
 /// The address of the account that `seed` makes.
 const DEMO: &str = "demo@example.com";
@@ -39,15 +35,14 @@ pub async fn is_migrated(db: &PgPool) -> sqlx::Result<bool> {
 /// The migrations in their order, and whether each is applied.
 pub async fn status(config: &Config) -> Result<Vec<(&'static Migration, bool)>, Error> {
     let versions = applied(&mut connect(config).await?, APPLIED).await?;
-    let status =
-        MIGRATOR.iter().map(|migration| (migration, versions.contains(&migration.version)));
+    let status = MIGRATOR.iter().map(|migration| (migration, versions.contains(&migration.version)));
     Ok(status.collect())
 }
 
 /// What a table of migrations holds: nothing before it is made.
 async fn applied(db: impl PgExecutor<'_>, sql: &'static str) -> sqlx::Result<Vec<i64>> {
     match sqlx::query_scalar(sql).fetch_all(db).await {
-        Err(error) if code(&error).as_deref() == Some("42P01") => Ok(Vec::new()),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => Ok(Vec::new()),
         result => result,
     }
 }
@@ -115,29 +110,13 @@ async fn locked(config: &Config) -> Result<PgConnection, Error> {
     Ok(connection)
 }
 
-/// Connects, waiting a while for a server that is about to start.
+/// Connects, waiting a while for a server that is about to start, as a pool does.
 async fn connect(config: &Config) -> Result<PgConnection, Error> {
-    let options = services::database_options(config)?;
-    let mut last = sqlx::Error::PoolTimedOut;
-    let tried = async {
-        loop {
-            match PgConnection::connect_with(&options).await {
-                Err(error) if is_passing(&error) => last = error,
-                result => return result,
-            }
-            sleep(PAUSE).await;
-        }
-    };
-    let result = timeout(CONNECT_LIMIT, tried).await.unwrap_or_else(|_| Err(last));
-    result.map_err(|error| format!("DATABASE_URL: Postgres does not answer: {error}").into())
-}
-
-/// Not started, starting or stopping, or without a free place.
-fn is_passing(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Io(_))
-        || matches!(code(error).as_deref(), Some("57P01" | "57P03" | "53300"))
-}
-
-fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
-    error.as_database_error()?.code()
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_LIMIT);
+    let connection = pool.connect_lazy_with(services::database_options(config)?).acquire().await;
+    let connection = connection.map_err(|error| match error {
+        sqlx::Error::PoolTimedOut => "DATABASE_URL: Postgres does not answer in time".to_owned(),
+        error => format!("DATABASE_URL: Postgres does not answer: {error}"),
+    });
+    Ok(connection?.detach())
 }

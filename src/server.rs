@@ -1,26 +1,16 @@
 //! VII Port binding: the service is whole in itself; it binds `PORT` and answers there.
 
-use std::error::Error;
-use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::pin;
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{error::Error, io, pin::pin, process::ExitCode, sync::Arc, time::Duration};
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
+use axum::{Router, body::Body, http::Request};
 use futures_util::FutureExt;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use crate::state::App;
@@ -32,39 +22,27 @@ const HEAD_LIMIT: Duration = Duration::from_secs(10);
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// How long the database may take to say goodbye.
 const CLOSE_LIMIT: Duration = Duration::from_millis(400);
-const BACKLOG: u32 = 1024;
 
 /// The other end of the connection that a request came by: a request's extension.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
 /// Serves `router` on `PORT` until `stop`, then drains.
-///
-/// # Errors
-/// The port cannot be bound.
-pub async fn run(
-    app: App,
-    router: Router,
-    stop: CancellationToken,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let listener = bind(app.config.port)?;
+/// Errors: the port cannot be bound.
+pub async fn run(app: App, router: Router, stop: CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let listener = bind(app.config.port).await?;
     tracing::info!(port = listener.local_addr()?.port(), "listening");
     let connections = Connections::new(router, app.config.max_connections);
     let deadline = connections.accept(listener, shutdown::drained(&app, &stop)).await;
     connections.finish(deadline).await;
     let left = (deadline + CLOSE_LIMIT).saturating_duration_since(Instant::now());
-    let _ = tokio::join!(
-        timeout(CLOSE_LIMIT, app.db.close()),
-        traces::stop(left.min(traces::STOP_LIMIT)),
-    );
+    let _ = tokio::join!(timeout(CLOSE_LIMIT, app.db.close()), traces::stop(left.min(traces::STOP_LIMIT)),);
     tracing::info!("stopped");
     Ok(())
 }
 
 /// Runs a process to its end, and logs why it failed if it did.
-pub async fn exit(
-    process: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
-) -> ExitCode {
+pub async fn exit(process: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>) -> ExitCode {
     let code = match process.await {
         Ok(()) => 0,
         Err(error) => {
@@ -77,27 +55,12 @@ pub async fn exit(
 }
 
 /// Binds `port` on all addresses, of both families where the system has both.
-pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
-    let open = |socket: TcpSocket, address: SocketAddr| {
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
+pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
+    let bound = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
     };
-    let six =
-        TcpSocket::new_v6().and_then(|socket| open(socket, (Ipv6Addr::UNSPECIFIED, port).into()));
-    let bound = match six {
-        Err(error) if !refused(&error) => TcpSocket::new_v4()
-            .and_then(|socket| open(socket, (Ipv4Addr::UNSPECIFIED, port).into())),
-        bound => bound,
-    };
-    bound.map_err(|error| {
-        io::Error::new(error.kind(), format!("port {port} cannot be bound: {error}"))
-    })
-}
-
-/// Whether the port, and not the family of addresses, is what the system refuses.
-fn refused(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+    bound.map_err(|error| io::Error::new(error.kind(), format!("port {port} cannot be bound: {error}")))
 }
 
 /// The open connections of one listener.
@@ -195,10 +158,7 @@ impl Connections {
         self.closing.cancel();
         self.tasks.close();
         if timeout_at(deadline, self.tasks.wait()).await.is_err() {
-            tracing::warn!(
-                connections = self.tasks.len(),
-                "connections are cut: the grace is over"
-            );
+            tracing::warn!(connections = self.tasks.len(), "connections are cut: the grace is over");
             self.cut.cancel();
         }
     }

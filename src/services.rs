@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation};
+use redis::{Client, Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use sqlx::migrate::Migrator;
@@ -56,6 +56,11 @@ impl Error {
     }
 }
 
+/// What stands percent-encoded in a URL, as keys and passwords do that hold `/`; a `+` stands for itself.
+pub(crate) fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
 /// Makes ring the process's one provider of cryptography. It can be called again.
 pub fn install_crypto() {
     // An error says that a provider is installed, which is what is wanted.
@@ -63,9 +68,7 @@ pub fn install_crypto() {
 }
 
 /// The certificates to trust, as PEM: the system's, and those of `SSL_CERT_FILE`.
-///
-/// # Errors
-/// `SSL_CERT_FILE` is set and holds none that can be read.
+/// Errors: `SSL_CERT_FILE` is set and holds none that can be read.
 pub fn roots() -> Result<Vec<u8>, Error> {
     let system = BUNDLES.iter().find_map(|path| std::fs::read(path).ok());
     let system = system.unwrap_or_default();
@@ -89,9 +92,7 @@ fn with_private(mut pem: Vec<u8>, private: std::io::Result<Vec<u8>>) -> Result<V
 }
 
 /// How to connect to Postgres, without a limit on statements.
-///
-/// # Errors
-/// The URL is refused, or a private CA cannot be read.
+/// Errors: the URL is refused, or a private CA cannot be read.
 pub fn database_options(config: &Config) -> Result<PgConnectOptions, Error> {
     install_crypto();
     let url = config.database_url.expose();
@@ -106,9 +107,7 @@ pub fn database_options(config: &Config) -> Result<PgConnectOptions, Error> {
 }
 
 /// Attaches Postgres. Nothing connects before the first query.
-///
-/// # Errors
-/// The URL is refused, or a private CA cannot be read.
+/// Errors: the URL is refused, or a private CA cannot be read.
 pub fn database(config: &Config) -> Result<PgPool, Error> {
     let options = database_options(config)?.options([("statement_timeout", "5s")]);
     Ok(PgPoolOptions::new()
@@ -140,9 +139,7 @@ pub trait Limited<T>: Future<Output = sqlx::Result<T>> + Send + Sized {
 impl<T, F: Future<Output = sqlx::Result<T>> + Send> Limited<T> for F {}
 
 /// Attaches Redis. Nothing connects before the first command.
-///
-/// # Errors
-/// The URL is refused, or a private CA cannot be read.
+/// Errors: the URL is refused, or a private CA cannot be read.
 pub fn redis(config: &Config) -> Result<Redis, Error> {
     install_crypto();
     let url = config.redis_url.expose();
@@ -158,7 +155,7 @@ pub fn redis(config: &Config) -> Result<Redis, Error> {
     Ok(Redis { client, current: Arc::new(RwLock::new((0, manager))), ahead: Arc::default() })
 }
 
-fn connect(client: &Client) -> Result<ConnectionManager, RedisError> {
+fn connect(client: &Client) -> RedisResult<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
         .set_response_timeout(Some(HALF_SECOND))
         .set_connection_timeout(Some(HALF_SECOND))
@@ -177,37 +174,16 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Runs one command.
-    ///
-    /// # Errors
-    /// Redis is out of reach or refuses the command.
-    pub async fn run<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, RedisError> {
+    /// Runs one command. Errors: Redis is out of reach or refuses it.
+    pub async fn run<T: FromRedisValue>(&self, cmd: &Cmd) -> RedisResult<T> {
         let (generation, mut manager) = self.manager();
-        let result = timeout(COMMAND_LIMIT, cmd.query_async(&mut manager)).await;
-        self.settle(generation, result)
+        self.limited(generation, cmd.query_async(&mut manager)).await
     }
 
-    /// Runs one script.
-    ///
-    /// # Errors
-    /// Redis is out of reach or the script fails.
-    pub async fn invoke<T: FromRedisValue>(
-        &self,
-        script: &ScriptInvocation<'_>,
-    ) -> Result<T, RedisError> {
+    /// Runs one script. Errors: Redis is out of reach or the script fails.
+    pub async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
         let (generation, mut manager) = self.manager();
-        let result = timeout(COMMAND_LIMIT, script.invoke_async(&mut manager)).await;
-        self.settle(generation, result)
-    }
-
-    /// Runs commands in one round trip.
-    ///
-    /// # Errors
-    /// Redis is out of reach or refuses a command.
-    pub async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, RedisError> {
-        let (generation, mut manager) = self.manager();
-        let result = timeout(COMMAND_LIMIT, pipeline.query_async(&mut manager)).await;
-        self.settle(generation, result)
+        self.limited(generation, script.invoke_async(&mut manager)).await
     }
 
     /// The time by Redis' clock, in seconds since 1970.
@@ -216,10 +192,8 @@ impl Redis {
     }
 
     /// Asks for the time, which tells that Redis answers, and sets the clock of [`Redis::now`].
-    ///
-    /// # Errors
-    /// Redis is out of reach.
-    pub async fn check(&self) -> Result<(), RedisError> {
+    /// Errors: redis is out of reach.
+    pub async fn check(&self) -> RedisResult<()> {
         let (seconds, microseconds): (i64, i64) = self.run(&redis::cmd("TIME")).await?;
         let ahead = seconds * 1_000 + microseconds / 1_000 - milliseconds();
         self.ahead.store(ahead, Ordering::Relaxed);
@@ -231,13 +205,9 @@ impl Redis {
         current.clone()
     }
 
-    fn settle<T>(
-        &self,
-        generation: u64,
-        result: Result<Result<T, RedisError>, tokio::time::error::Elapsed>,
-    ) -> Result<T, RedisError> {
-        let result = result
-            .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
+    async fn limited<T>(&self, generation: u64, asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+        let late = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+        let result = timeout(COMMAND_LIMIT, asked).await.unwrap_or_else(late);
         if result.as_ref().is_err_and(RedisError::is_timeout) {
             self.renew(generation);
         }

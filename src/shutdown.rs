@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -16,26 +16,15 @@ const LAST_MOMENTS: Duration = Duration::from_millis(500);
 /// The handlers stand once this returns, so that a signal during the start counts. It needs a runtime.
 pub fn requested() -> CancellationToken {
     let token = CancellationToken::new();
-    let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let stop = token.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            () = received(term.ok()) => {}
-            () = received(int.ok()) => {}
-        }
-        stop.cancel();
-    });
-    token
-}
-
-/// Without a handler the signal ends the process by itself, so there is nothing to wait for.
-async fn received(signal: Option<Signal>) {
-    if let Some(mut signal) = signal
-        && signal.recv().await.is_some()
-    {
-        return;
+    // Without a handler the signal ends the process by itself, so there is nothing to wait for.
+    for mut signal in [SignalKind::terminate(), SignalKind::interrupt()].map(signal).into_iter().flatten() {
+        let stop = token.clone();
+        tokio::spawn(async move {
+            signal.recv().await;
+            stop.cancel();
+        });
     }
-    std::future::pending().await
+    token
 }
 
 /// Returns when no new connection is to be taken, with the moment by which the open ones must be done.

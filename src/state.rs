@@ -5,12 +5,8 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use sqlx::PgPool;
 
-use crate::accounts::password::Hasher;
-use crate::config::Config;
-use crate::http::health::Health;
-use crate::mail::Mailer;
 use crate::services::{self, Redis};
-use crate::storage::Storage;
+use crate::{accounts::password::Hasher, config::Config, http::health::Health, mail::Mailer, storage::Storage};
 
 /// Handles to attached services, and no data: any process can answer any request.
 #[derive(Clone, FromRef)]
@@ -33,23 +29,13 @@ pub struct App {
 
 impl App {
     /// Attaches every service without waiting for any: a process starts and stays up while a service is down.
-    ///
-    /// # Errors
-    /// A private CA that cannot be read, or a URL that its client refuses.
+    /// Errors: a private CA that cannot be read, or a URL that its client refuses.
     pub fn attach(config: Config) -> Result<Self, services::Error> {
         let db = services::database(&config)?;
         let redis = services::redis(&config)?;
         let mailer = Mailer::new(&config)?;
         let storage = Storage::new(&config)?;
         let health = Health::watch(db.clone(), redis.clone(), mailer.clone(), storage.clone());
-        Ok(Self {
-            config: Arc::new(config),
-            db,
-            redis,
-            mailer,
-            storage,
-            hasher: Hasher::default(),
-            health,
-        })
+        Ok(Self { config: Arc::new(config), db, redis, mailer, storage, hasher: Hasher::default(), health })
     }
 }

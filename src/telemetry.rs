@@ -1,21 +1,14 @@
 //! What a process has done, as Prometheus text on a listener of its own.
 
-use std::collections::BTreeMap;
-use std::error::Error;
-use std::fmt::{self, Write};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{error::Error, sync::OnceLock};
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::{Router, extract::State, routing::get};
+use prometheus::{Counter, Gauge, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
 use tokio_util::sync::CancellationToken;
 
+use crate::http::{self, problem::Problem};
 use crate::server::{self, Connections};
-use crate::services::Limited;
-use crate::state::App;
-use crate::{admin, http, jobs, logs};
+use crate::{admin, jobs, logs, services::Limited, state::App};
 
 /// The upper bounds of the histogram, in seconds.
 const BOUNDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -24,29 +17,13 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 const CONNECTIONS: usize = 64;
 
 /// The requests by method, route and status.
-type Requests = BTreeMap<(&'static str, String, u16), Histogram>;
-
-static REQUESTS: OnceLock<Mutex<Requests>> = OnceLock::new();
-
-#[derive(Default)]
-struct Histogram {
-    buckets: [u64; BOUNDS.len()],
-    count: u64,
-    sum: f64,
-}
+static REQUESTS: OnceLock<HistogramVec> = OnceLock::new();
 
 /// Counts a request, if somebody can ask for the count.
 pub(crate) fn observe(method: &str, route: Option<&str>, status: u16, seconds: f64) {
-    let Some(requests) = REQUESTS.get() else {
-        return;
-    };
-    let key = (known(method), route.unwrap_or_default().to_owned(), status);
-    let mut requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
-    let histogram = requests.entry(key).or_default();
-    histogram.count += 1;
-    histogram.sum += seconds;
-    for (bucket, bound) in histogram.buckets.iter_mut().zip(BOUNDS) {
-        *bucket += u64::from(seconds <= bound);
+    if let Some(requests) = REQUESTS.get() {
+        let labels = [known(method), route.unwrap_or_default(), &status.to_string()];
+        requests.with_label_values(&labels).observe(seconds);
     }
 }
 
@@ -58,18 +35,15 @@ pub(crate) fn known(method: &str) -> &'static str {
 
 /// Serves `/metrics` and the health routes on `METRICS_PORT`, if it is set, until the process ends:
 /// it is there that a process which drains is seen to do so.
-///
-/// # Errors
-/// The port cannot be bound.
-pub async fn serve(
-    app: &App,
-    stop: &CancellationToken,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// Errors: the port cannot be bound.
+pub async fn serve(app: &App, stop: &CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
     let Some(port) = app.config.metrics_port else {
         return Ok(());
     };
-    REQUESTS.get_or_init(Mutex::default);
-    let listener = server::bind(port)?;
+    let opts = HistogramOpts::new("http_request_duration_seconds", "From a request's head to its answer's.");
+    let opts = opts.buckets(BOUNDS.to_vec());
+    let _ = REQUESTS.set(HistogramVec::new(opts, &["method", "route", "status"])?);
+    let listener = server::bind(port).await?;
     tracing::info!(port = listener.local_addr()?.port(), "serving metrics");
     let routes = Router::new().route("/metrics", get(metrics));
     let router = routes.merge(http::health::routes()).with_state(app.clone());
@@ -85,53 +59,39 @@ pub async fn serve(
     Ok(())
 }
 
-async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    let (version, commit, process) = (env!("CARGO_PKG_VERSION"), admin::COMMIT, logs::process());
-    let release = label(&app.config.release_id);
-    let mut text = format!(
-        "# HELP build_info What runs.\n# TYPE build_info gauge\nbuild_info{{version=\"{version}\",\
-         commit=\"{commit}\",release=\"{release}\",process=\"{process}\"}} 1\n"
-    );
-    let mut add = |name, kind, help, value: f64| {
-        text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+async fn metrics(State(app): State<App>) -> http::Result<String> {
+    let text = gather(&app).await;
+    text.map_err(|error| Problem::Internal(error.to_string()))
+}
+
+async fn gather(app: &App) -> prometheus::Result<String> {
+    let registry = Registry::new();
+    if let Some(requests) = REQUESTS.get() {
+        registry.register(Box::new(requests.clone()))?;
+    }
+    let add = |opts: Opts, value: f64| {
+        let gauge = Gauge::with_opts(opts)?;
+        gauge.set(value);
+        registry.register(Box::new(gauge))
     };
+    let build = Opts::new("build_info", "What runs.")
+        .const_label("version", env!("CARGO_PKG_VERSION"))
+        .const_label("commit", admin::COMMIT)
+        .const_label("release", &app.config.release_id)
+        .const_label("process", logs::process());
+    add(build, 1.0)?;
     let (size, idle) = (f64::from(app.db.size()), app.db.num_idle() as f64);
-    add("database_pool_connections", "gauge", "Open connections to Postgres.", size);
-    add("database_pool_idle_connections", "gauge", "Those of them that idle.", idle);
-    let dropped = logs::dropped() as f64;
-    add("log_lines_dropped_total", "counter", "Log lines that nobody read.", dropped);
+    add(Opts::new("database_pool_connections", "Open connections to Postgres."), size)?;
+    add(Opts::new("database_pool_idle_connections", "Those of them that idle."), idle)?;
+    let dropped = Counter::new("log_lines_dropped_total", "Log lines that nobody read.")?;
+    dropped.inc_by(logs::dropped() as f64);
+    registry.register(Box::new(dropped))?;
     // One that is out of reach would keep the scraper waiting.
     let reachable = *app.health.database().borrow();
     if reachable && let Ok((ready, age, dead)) = jobs::depth(&app.db).limited().await {
-        add("jobs_ready", "gauge", "Jobs that are due.", ready as f64);
-        add("jobs_oldest_ready_seconds", "gauge", "How long the oldest has been due.", age);
-        add("jobs_dead", "gauge", "Jobs that have failed for good.", dead as f64);
+        add(Opts::new("jobs_ready", "Jobs that are due."), ready as f64)?;
+        add(Opts::new("jobs_oldest_ready_seconds", "How long the oldest has been due."), age)?;
+        add(Opts::new("jobs_dead", "Jobs that have failed for good."), dead as f64)?;
     }
-    let _ = write_requests(&mut text);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
-}
-
-fn write_requests(text: &mut String) -> fmt::Result {
-    let Some(requests) = REQUESTS.get() else {
-        return Ok(());
-    };
-    let name = "http_request_duration_seconds";
-    writeln!(text, "# HELP {name} Time from a request's head to its answer's.")?;
-    writeln!(text, "# TYPE {name} histogram")?;
-    let requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
-    for ((method, route, status), Histogram { buckets, count, sum }) in requests.iter() {
-        let route = label(route);
-        let labels = format!("method=\"{method}\",route=\"{route}\",status=\"{status}\"");
-        for (bucket, bound) in buckets.iter().zip(BOUNDS) {
-            writeln!(text, "{name}_bucket{{{labels},le=\"{bound}\"}} {bucket}")?;
-        }
-        writeln!(text, "{name}_bucket{{{labels},le=\"+Inf\"}} {count}")?;
-        writeln!(text, "{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}")?;
-    }
-    Ok(())
-}
-
-/// Escapes a label's value.
-fn label(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    TextEncoder::new().encode_to_string(&registry.gather())
 }

@@ -1,26 +1,19 @@
 //! Traces: the spans of requests and jobs, sent by OTLP over HTTP if the environment asks for it.
 //! Nothing but this module knows OpenTelemetry.
 
-use std::collections::HashMap;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{SpanExporter as Otlp, WithHttpConfig};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
-use opentelemetry_sdk::trace::{
-    Sampler, SdkTracer, SdkTracerProvider, Span as SdkSpan, SpanData, SpanExporter,
-};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span as SdkSpan, SpanData, SpanExporter};
+use opentelemetry_sdk::{Resource, error::OTelSdkResult, propagation::TraceContextPropagator};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client};
-use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
+use tokio::{runtime::Handle, task::spawn_blocking};
 
 use crate::config::Config;
 use crate::services::{self, Error};
@@ -34,20 +27,16 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 static TRACES: OnceLock<(SdkTracerProvider, SdkTracer)> = OnceLock::new();
 
 /// Starts to export, if an OTLP endpoint is set. It needs a runtime.
-///
-/// # Errors
-/// A private CA that cannot be read, or an endpoint that is no URL.
+/// Errors: a private CA that cannot be read, or an endpoint that is no URL.
 pub fn start(config: &Config) -> Result<(), Error> {
-    let endpoint = config.otel_exporter_otlp_endpoint.is_some()
-        || variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").is_some();
+    let endpoint =
+        config.otel_exporter_otlp_endpoint.is_some() || variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").is_some();
     let is = |name, word| variable(name).is_some_and(|value| value.eq_ignore_ascii_case(word));
     if !endpoint || is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
         return Ok(());
     }
-    let provider = SdkTracerProvider::builder()
-        .with_resource(resource(config))
-        .with_batch_exporter(Exporter::new()?)
-        .build();
+    let provider =
+        SdkTracerProvider::builder().with_resource(resource(config)).with_batch_exporter(Exporter::new()?).build();
     TRACES.get_or_init(|| with_tracer(provider));
     Ok(())
 }

@@ -1,31 +1,23 @@
 //! Factors VIII and IX: the process that runs the jobs. It may be killed at any moment: what it did
 //! not finish, another worker does.
 
-use std::collections::HashMap;
-use std::error::Error;
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
 
 use graphile_worker::sqlx::SqlxDatabase;
 use graphile_worker::{
-    Cron, Database, FailureReason, IntoTaskHandlerResult, Job, JobFail, JobFetch,
-    JobPermanentlyFail, JobRecovery, JobRecoveryResult, TaskHandler, Worker, WorkerContext,
-    WorkerRecoveryConfig, WorkerShutdownConfig,
+    Cron, Database, FailureReason, IntoTaskHandlerResult, Job, JobFail, JobFetch, JobPermanentlyFail, JobRecovery,
+    JobRecoveryResult, TaskHandler, Worker, WorkerContext, WorkerRecoveryConfig, WorkerShutdownConfig,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::jobs::driver::Patched;
 use crate::jobs::{self, Failure};
-use crate::state::App;
-use crate::{accounts, mail, release, traces};
+use crate::{accounts, jobs::driver::Patched, mail, release, state::App, traces};
 
 const JOB_LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);

@@ -88,8 +88,7 @@ impl Server {
     fn time(&self) -> Result<f64> {
         let stat = self.proc("stat")?;
         let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-        let ticks: Vec<f64> =
-            fields.skip(11).take(2).map(str::parse).collect::<std::result::Result<_, _>>()?;
+        let ticks: Vec<f64> = fields.skip(11).take(2).map(str::parse).collect::<std::result::Result<_, _>>()?;
         Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
     }
 

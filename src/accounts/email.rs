@@ -12,9 +12,7 @@ pub struct EmailAddress(String);
 
 impl EmailAddress {
     /// Parses what a person typed.
-    ///
-    /// # Errors
-    /// A problem with the field `email`.
+    /// Errors: a problem with the field `email`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let text = text.trim().to_lowercase();
         // Quoted local parts are legal and hide all of these; no provider gives them out.
@@ -55,9 +53,7 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(250));
-        for text in
-            ["", "ada", "ada@", "@example.com", "a\r\nbcc:b@example.com", "\"a b\"@c.de", &long]
-        {
+        for text in ["", "ada", "ada@", "@example.com", "a\r\nbcc:b@example.com", "\"a b\"@c.de", &long] {
             assert!(EmailAddress::parse(text).is_err(), "{text:?}");
         }
     }

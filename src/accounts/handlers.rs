@@ -1,26 +1,18 @@
 //! What each route of an account does.
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::SET_COOKIE;
-use axum::response::IntoResponse;
+use axum::{extract::State, http::StatusCode, http::header::SET_COOKIE, response::IntoResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::email::EmailAddress;
-use super::password::Password;
 use super::store::{self, Account};
-use super::tokens;
-use crate::http::Result;
+use super::{email::EmailAddress, password::Password, tokens};
 use crate::http::extract::{ClientIp, Json, UserAgent};
-use crate::http::problem::Problem;
 use crate::mail::{self, Kind};
-use crate::services::Limited;
 use crate::sessions::{self, CurrentAccount, limit};
-use crate::state::App;
+use crate::{http::Result, http::problem::Problem, services::Limited, state::App};
 
 /// What asking answers, whatever comes of it.
 type Accepted = (StatusCode, axum::Json<Value>);
@@ -125,22 +117,14 @@ pub(super) struct Profile {
 }
 
 /// Shows an account to its owner.
-pub(super) async fn show(
-    State(app): State<App>,
-    current: CurrentAccount,
-) -> Result<axum::Json<Profile>> {
+pub(super) async fn show(State(app): State<App>, current: CurrentAccount) -> Result<axum::Json<Profile>> {
     let account = store::find(&app.db, current.account_id).await?.ok_or(Problem::SignedOut)?;
     let Account { id, email, created_at, .. } = account;
     Ok(axum::Json(Profile { id, email, created_at }))
 }
 
 /// The account of a session, whose password was given once more.
-async fn confirmed(
-    app: &App,
-    ip: std::net::IpAddr,
-    current: &CurrentAccount,
-    password: String,
-) -> Result<Account> {
+async fn confirmed(app: &App, ip: std::net::IpAddr, current: &CurrentAccount, password: String) -> Result<Account> {
     let account = store::find(&app.db, current.account_id).await?.ok_or(Problem::SignedOut)?;
     // A stolen session must not serve to guess the password.
     limit::sign_in(app, ip, &account.email).await?;

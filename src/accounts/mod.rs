@@ -4,8 +4,7 @@ use axum::Router;
 use axum::routing::{get, post, put};
 use sqlx::PgPool;
 
-use crate::services::Limited;
-use crate::state::App;
+use crate::{services::Limited, state::App};
 
 pub mod email;
 mod handlers;

@@ -14,26 +14,21 @@ use crate::http::problem::Problem;
 const QUEUE: usize = 128;
 
 /// The commonest 5,000 of at least 8 characters, from the `zxcvbn` project's list, in lower case.
-static COMMON: LazyLock<HashSet<&str>> =
-    LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
+static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
 /// A password that may be chosen.
 pub struct Password(String);
 
 impl Password {
     /// Parses a password that is to be set for an address; `field` names it in the problem.
-    ///
-    /// # Errors
-    /// A problem with the field.
+    /// Errors: a problem with the field.
     pub fn parse(field: &'static str, text: String, email: &EmailAddress) -> Result<Self, Problem> {
         let lower = text.to_lowercase();
         let problem = match text.chars().count() {
             ..8 => "must have at least 8 characters",
             129.. => "must have at most 128 characters",
             _ if COMMON.contains(lower.as_str()) => "is among the most common passwords",
-            _ if lower == email.as_str() || lower == email.local_part() => {
-                "must not be the email address"
-            }
+            _ if lower == email.as_str() || lower == email.local_part() => "must not be the email address",
             _ => return Ok(Self(text)),
         };
         Err(Problem::field(field, problem))
@@ -58,18 +53,13 @@ impl Default for Hasher {
         give_memory_back();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = cores.min(4);
-        Self {
-            room: Arc::new(Semaphore::new(lanes + QUEUE)),
-            lanes: Arc::new(Semaphore::new(lanes)),
-        }
+        Self { room: Arc::new(Semaphore::new(lanes + QUEUE)), lanes: Arc::new(Semaphore::new(lanes)) }
     }
 }
 
 impl Hasher {
     /// The hash of a new password, to be stored.
-    ///
-    /// # Errors
-    /// [`Problem::Busy`] when too many wait already.
+    /// Errors: [`Problem::Busy`] when too many wait already.
     pub async fn hash(&self, password: String) -> Result<String, Problem> {
         let hash = self.run(move || Argon2::default().hash_password(password.as_bytes()));
         let hash = hash.await?;
@@ -78,14 +68,10 @@ impl Hasher {
 
     /// Whether it is the password of a hash. Without one the answer is no, after the same work: the time it
     /// takes does not tell whether there is an account.
-    ///
-    /// # Errors
-    /// [`Problem::Busy`] when too many wait already.
+    /// Errors: [`Problem::Busy`] when too many wait already.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Problem> {
         self.run(move || match hash {
-            Some(hash) => {
-                Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok()
-            }
+            Some(hash) => Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok(),
             None => {
                 let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &[0; 16]);
                 std::hint::black_box(hash.is_ok());
@@ -95,10 +81,7 @@ impl Hasher {
         .await
     }
 
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
         let room = self.room.clone().try_acquire_owned();
         let room = room.map_err(|_| Problem::Busy)?;
         let lane = self.lanes.clone().acquire_owned().await;
@@ -143,9 +126,7 @@ mod tests {
     #[test]
     fn short_long_common_and_own_are_refused() {
         let long = "x".repeat(129);
-        for text in
-            ["short", "äöüß", "Password123", "Ada.Lovelace", "ada.lovelace@example.com", &long]
-        {
+        for text in ["short", "äöüß", "Password123", "Ada.Lovelace", "ada.lovelace@example.com", &long] {
             assert!(parse(text).is_err(), "{text:?}");
         }
         assert!(parse("correct horse").is_ok());

@@ -3,7 +3,7 @@
 //! Whatever changes an account locks its row first, so that two changes wait for each other and never
 //! deadlock, and so that [`still_valid`] waits for a change that is under way.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ pub struct Account {
 }
 
 /// The account of an address.
-pub async fn find_by_email(db: &PgPool, email: &EmailAddress) -> sqlx::Result<Option<Account>> {
+pub async fn find_by_email(db: impl PgExecutor<'_>, email: &EmailAddress) -> sqlx::Result<Option<Account>> {
     let account = sqlx::query_as!(
         Account,
         r#"select id, email, password_hash, disabled_at is not null as "disabled!",
@@ -81,11 +81,7 @@ pub(super) async fn lock(
 }
 
 /// Adds an account, and drops the sign-ups of its address; none if the address is taken.
-pub async fn create(
-    conn: &mut PgConnection,
-    email: &str,
-    password_hash: &str,
-) -> sqlx::Result<Option<Uuid>> {
+pub async fn create(conn: &mut PgConnection, email: &str, password_hash: &str) -> sqlx::Result<Option<Uuid>> {
     // First, since who confirms one of them has locked it before the address is taken.
     delete_sign_ups(conn, email).await?;
     let account = sqlx::query_scalar!(
@@ -100,13 +96,8 @@ pub async fn create(
 }
 
 /// Sets the password of a locked account. Whatever an older password's owner has asked for is void.
-pub(super) async fn set_password(
-    conn: &mut PgConnection,
-    id: Uuid,
-    password_hash: &str,
-) -> sqlx::Result<()> {
-    let set =
-        sqlx::query!("update account set password_hash = $2 where id = $1", id, password_hash);
+pub(super) async fn set_password(conn: &mut PgConnection, id: Uuid, password_hash: &str) -> sqlx::Result<()> {
+    let set = sqlx::query!("update account set password_hash = $2 where id = $1", id, password_hash);
     set.execute(&mut *conn).limited().await?;
     void(conn, id).await
 }
@@ -148,11 +139,7 @@ pub(super) async fn insert_address_change(
 }
 
 /// Disables or enables the account of an address; answers its id.
-pub async fn set_disabled(
-    conn: &mut PgConnection,
-    email: &EmailAddress,
-    disabled: bool,
-) -> sqlx::Result<Option<Uuid>> {
+pub async fn set_disabled(conn: &mut PgConnection, email: &EmailAddress, disabled: bool) -> sqlx::Result<Option<Uuid>> {
     let account = sqlx::query_scalar!(
         "update account set disabled_at = case when $2 then coalesce(disabled_at, now()) end
           where email = $1

@@ -4,14 +4,9 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::email::EmailAddress;
-use super::store;
-use crate::http::Result;
-use crate::http::problem::Problem;
+use super::{email::EmailAddress, store};
 use crate::mail::{self, Kind};
-use crate::services::Limited;
-use crate::sessions;
-use crate::state::App;
+use crate::{http::Result, http::problem::Problem, services::Limited, sessions, state::App};
 
 /// Adds a pending sign-up.
 pub(super) async fn insert_sign_up(
@@ -57,10 +52,8 @@ pub(super) async fn confirm(app: &App, token: &str) -> Result<()> {
 
 async fn confirm_sign_up(tx: &mut PgConnection, hash: &[u8], id: Uuid, email: &str) -> Result<()> {
     // All of the address, in one order, before the token: confirming another one deletes this token.
-    let sign_ups = sqlx::query!(
-        "select id, password_hash from sign_up where email = $1 order by id for update",
-        email,
-    );
+    let sign_ups =
+        sqlx::query!("select id, password_hash from sign_up where email = $1 order by id for update", email,);
     let sign_ups = sign_ups.fetch_all(&mut *tx).limited().await?;
     spend(tx, hash).await?;
     let sign_up = sign_ups.into_iter().find(|sign_up| sign_up.id == id);
@@ -69,12 +62,7 @@ async fn confirm_sign_up(tx: &mut PgConnection, hash: &[u8], id: Uuid, email: &s
     created.map(drop).ok_or(Problem::InvalidToken)
 }
 
-async fn confirm_address(
-    tx: &mut PgConnection,
-    hash: &[u8],
-    account_id: Uuid,
-    email: &str,
-) -> Result<()> {
+async fn confirm_address(tx: &mut PgConnection, hash: &[u8], account_id: Uuid, email: &str) -> Result<()> {
     let old = store::lock(tx, account_id, None).await?.ok_or(Problem::InvalidToken)?;
     spend(tx, hash).await?;
     let set = store::set_email(tx, account_id, email).await;
@@ -101,12 +89,7 @@ pub(super) async fn resettable(app: &App, token: &str) -> sqlx::Result<Option<(U
 }
 
 /// Spends a reset's token on a new password, and signs the account out everywhere.
-pub(super) async fn reset(
-    app: &App,
-    token: &str,
-    account_id: Uuid,
-    password_hash: &str,
-) -> Result<()> {
+pub(super) async fn reset(app: &App, token: &str, account_id: Uuid, password_hash: &str) -> Result<()> {
     let mut tx = app.db.begin().limited().await?;
     let email = store::lock(&mut tx, account_id, None).await?.ok_or(Problem::InvalidToken)?;
     spend(&mut tx, &mail::hash(token)).await?;

@@ -7,9 +7,7 @@ use app::admin::{self, Error};
 use clap::Parser;
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
-use sqlx::{
-    AssertSqlSafe, Column, Connection, Either, Executor, PgConnection, Row, SqlSafeStr, Statement,
-};
+use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor, PgConnection, Row, SqlSafeStr, Statement};
 
 /// Runs SQL from stdin, a statement a line, and prints what it returns, tab-separated.
 #[derive(Parser)]

@@ -1,13 +1,9 @@
 //! XII: looks at the config and every service, and says what to do.
 
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use app::admin::{self, Error};
-use app::config::Config;
-use app::mail::Mailer;
-use app::storage::Storage;
-use app::{release, services};
+use app::{config::Config, mail::Mailer, release, services, storage::Storage};
 use clap::Parser;
 use serde::Serialize;
 use tokio::time::timeout;
@@ -59,12 +55,9 @@ async fn checks(config: &Config) -> [Check; 5] {
             "Check that Postgres runs at this address, takes this user, and that `migrate` was run.",
             database(config),
         ),
-        check(
-            "REDIS_URL",
-            "Redis answers",
-            "Check that Redis runs at this address and takes this password.",
-            async { Ok(services::redis(config)?.check().await?) },
-        ),
+        check("REDIS_URL", "Redis answers", "Check that Redis runs at this address and takes this password.", async {
+            Ok(services::redis(config)?.check().await?)
+        },),
         check(
             "SMTP_URL",
             "the mail server answers",

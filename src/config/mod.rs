@@ -3,8 +3,7 @@
 mod types;
 mod variables;
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use ipnet::IpNet;
 use lettre::message::Mailbox;
@@ -66,9 +65,7 @@ pub struct Config {
 impl Config {
     /// Reads the process's environment. An empty variable counts as unset; those that are not ours are not
     /// looked at.
-    ///
-    /// # Errors
-    /// Every missing or invalid variable at once, by name, never with its value.
+    /// Errors: every missing or invalid variable at once, by name, never with its value.
     pub fn from_env() -> Result<Self, Errors> {
         let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
         for variable in VARIABLES {
@@ -83,7 +80,7 @@ impl Config {
             };
             match value {
                 Ok(value) => values.extend(value.map(|value| (variable.name, Secret::new(value)))),
-                Err(what) => errors.push(variable.problem(what)),
+                Err(what) => errors.push((variable.name, variable.problem(what))),
             }
         }
         let pairs = values.iter().map(|(name, value)| ((*name).into(), value.expose().into()));
@@ -118,8 +115,7 @@ impl Config {
 
     /// SHA-256 of the effective config in hexadecimal: equal for two processes of one release.
     pub fn fingerprint(&self) -> String {
-        let values: Vec<_> =
-            self.values.iter().map(|(name, value)| (name, value.expose())).collect();
+        let values: Vec<_> = self.values.iter().map(|(name, value)| (name, value.expose())).collect();
         let digest = Sha256::digest(serde_json::json!(values).to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -135,22 +131,14 @@ impl Variable {
     }
 }
 
-/// What is wrong with the environment, all of it.
+/// What is wrong with the environment, all of it: the name of each variable, and a sentence that names it, says
+/// what it is for and gives an example; never its value.
 #[derive(Debug)]
-pub struct Errors(pub Vec<Problem>);
-
-/// What is wrong with one variable.
-#[derive(Debug)]
-pub struct Problem {
-    /// Its name.
-    pub variable: &'static str,
-    /// A sentence that names it, says what it is for and gives an example; never its value.
-    pub message: String,
-}
+pub struct Errors(pub Vec<(&'static str, String)>);
 
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<&str> = self.0.iter().map(|problem| problem.message.as_str()).collect();
+        let lines: Vec<&str> = self.0.iter().map(|(_, sentence)| sentence.as_str()).collect();
         f.write_str(&lines.join("\n"))
     }
 }

@@ -1,8 +1,7 @@
 //! The types of the variables: what parses is right, and nothing later asks again. No error says what the
 //! value was.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use ipnet::IpNet;
 use serde::de::Error;
@@ -41,10 +40,7 @@ pub enum LogFormat {
 }
 
 /// Deserializes what `parse` makes of the text.
-fn by<'de, D: Deserializer<'de>, T>(
-    deserializer: D,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, D::Error> {
+fn by<'de, D: Deserializer<'de>, T>(deserializer: D, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, D::Error> {
     parse(&String::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("refused"))
 }
 
@@ -84,15 +80,11 @@ pub(super) fn origin<'de, D: Deserializer<'de>>(from: D) -> Result<Url, D::Error
 }
 
 pub(super) fn postgres<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
-    service(from, ["postgres", "postgresql"], |url| {
-        url.as_str().parse::<sqlx::postgres::PgConnectOptions>().is_ok()
-    })
+    service(from, ["postgres", "postgresql"], |url| url.as_str().parse::<sqlx::postgres::PgConnectOptions>().is_ok())
 }
 
 pub(super) fn redis<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
-    service(from, ["redis", "rediss"], |url| {
-        redis::IntoConnectionInfo::into_connection_info(url.as_str()).is_ok()
-    })
+    service(from, ["redis", "rediss"], |url| redis::IntoConnectionInfo::into_connection_info(url.as_str()).is_ok())
 }
 
 /// A slip of the pen in `tls` must not send passwords in the clear.

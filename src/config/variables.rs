@@ -1,7 +1,5 @@
 //! Every variable with its sentence: the source of `.env.example` and of the errors.
 
-use super::Problem;
-
 /// One variable of the environment.
 pub(super) struct Variable {
     pub(super) name: &'static str,
@@ -17,12 +15,9 @@ pub(super) struct Variable {
 
 impl Variable {
     /// The error that names this variable, with the fix and without the value.
-    pub(super) fn problem(&self, what: &str) -> Problem {
+    pub(super) fn problem(&self, what: &str) -> String {
         let Self { name, about, example, .. } = self;
-        Problem {
-            variable: name,
-            message: format!("{name} {what}: {about}. Example: {name}={example}"),
-        }
+        format!("{name} {what}: {about}. Example: {name}={example}")
     }
 
     /// Whether its value opens a service.
@@ -31,8 +26,7 @@ impl Variable {
     }
 }
 
-const SECRET: [&str; 5] =
-    ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "STORAGE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+const SECRET: [&str; 5] = ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "STORAGE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 const fn required(name: &'static str, example: &'static str, about: &'static str) -> Variable {
     Variable { name, default: None, example, required: true, about }
@@ -48,11 +42,7 @@ const fn off(name: &'static str, example: &'static str, about: &'static str) -> 
 
 /// All of them, in the order of `.env.example`.
 pub(super) const VARIABLES: &[Variable] = &[
-    default(
-        "PORT",
-        "8080",
-        "the port that web binds, on all addresses; 0 picks a free one and logs it",
-    ),
+    default("PORT", "8080", "the port that web binds, on all addresses; 0 picks a free one and logs it"),
     required(
         "PUBLIC_URL",
         "http://localhost:8080",
@@ -79,35 +69,19 @@ pub(super) const VARIABLES: &[Variable] = &[
         "s3+http://key:secret@localhost:3900/app?region=garage",
         "the S3-compatible bucket; s3+https:// asks for TLS",
     ),
-    default(
-        "RELEASE_ID",
-        "dev",
-        "the release's name, set by the release step; in /version, in every log line",
-    ),
+    default("RELEASE_ID", "dev", "the release's name, set by the release step; in /version, in every log line"),
     default("LOG_LEVEL", "info", "which lines to log, as tracing filter directives"),
     default("LOG_FORMAT", "json", "json, or text for a person at a terminal"),
     default("DATABASE_POOL_SIZE", "10", "Postgres connections at most, per process"),
     default("WORKER_CONCURRENCY", "4", "jobs at once, per worker"),
     default("MAX_CONNECTIONS", "1000", "accepted client connections at most, per web process"),
     default("REQUEST_TIMEOUT_SECONDS", "15", "seconds after which a request is answered 503"),
-    default(
-        "DRAIN_SECONDS",
-        "0",
-        "seconds after SIGTERM that web still serves while it says it is not ready",
-    ),
+    default("DRAIN_SECONDS", "0", "seconds after SIGTERM that web still serves while it says it is not ready"),
     default("SHUTDOWN_GRACE_SECONDS", "25", "seconds from SIGTERM to exit, at most"),
     default("SESSION_IDLE_SECONDS", "1800", "seconds after which an unused session ends"),
     default("SESSION_MAX_SECONDS", "43200", "seconds after which any session ends"),
-    off(
-        "TRUSTED_PROXIES",
-        "10.0.0.0/8,fd00::/8",
-        "the networks whose X-Forwarded-For counts; none when unset",
-    ),
-    off(
-        "METRICS_PORT",
-        "9090",
-        "the port of Prometheus text and the health routes; closed when unset",
-    ),
+    off("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8", "the networks whose X-Forwarded-For counts; none when unset"),
+    off("METRICS_PORT", "9090", "the port of Prometheus text and the health routes; closed when unset"),
     off(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "http://localhost:4318",
@@ -118,9 +92,8 @@ pub(super) const VARIABLES: &[Variable] = &[
 
 /// `.env.example`: every variable, in order, with its sentence; what is optional stands commented out.
 pub fn schema() -> String {
-    let mut text = String::from(
-        "# Every variable that the processes read. This file is what `config schema` prints.\n",
-    );
+    let mut text =
+        String::from("# Every variable that the processes read. This file is what `config schema` prints.\n");
     for Variable { name, example, required, about, .. } in VARIABLES {
         let mark = if *required { "" } else { "# " };
         // A shell reads this file, so a value with a blank or a `<` stands in quotes.

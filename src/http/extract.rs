@@ -2,17 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{CONTENT_TYPE, USER_AGENT};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
+use axum::{body::Bytes, http::request::Parts};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::problem::Problem;
-use crate::server::Peer;
-use crate::state::App;
+use crate::{server::Peer, state::App};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -37,8 +35,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let essence = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
     let essence = essence.trim().to_ascii_lowercase();
-    essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 /// Says what is wrong without repeating what was sent, which may be a password.
@@ -81,8 +78,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query = axum::extract::Query::from_request_parts(parts, state).await;
-        let unreadable =
-            |_| Problem::BadRequest("The query has a parameter of the wrong type.".into());
+        let unreadable = |_| Problem::BadRequest("The query has a parameter of the wrong type.".into());
         query.map(|query| Self(query.0)).map_err(unreadable)
     }
 }
@@ -99,9 +95,7 @@ impl FromRequestParts<App> for ClientIp {
             return Err(Problem::Internal("the peer's address is not known".into()));
         };
         let trusted = &app.config.trusted_proxies;
-        Ok(Self(client(peer.ip(), &parts.headers, |ip| {
-            trusted.iter().any(|network| network.contains(&ip))
-        })))
+        Ok(Self(client(peer.ip(), &parts.headers, |ip| trusted.iter().any(|network| network.contains(&ip)))))
     }
 }
 

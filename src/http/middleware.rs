@@ -1,8 +1,7 @@
 //! What every request goes through, and every answer bears.
 
-use std::error::Error;
-use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
+use std::{error::Error, panic::AssertUnwindSafe};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
@@ -18,9 +17,7 @@ use tracing::Instrument;
 
 use super::context::RequestContext;
 use super::problem::Problem;
-use crate::config::Config;
-use crate::state::App;
-use crate::{telemetry, traces};
+use crate::{config::Config, state::App, telemetry, traces};
 
 const BODY_LIMIT: usize = 1 << 20;
 const BODY_DEADLINE: Duration = Duration::from_secs(60);
@@ -42,10 +39,7 @@ const SECURITY: [(HeaderName, &str); 6] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    (
-        HeaderName::from_static("permissions-policy"),
-        "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    ),
+    (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
 /// Gives the request its ids, confines its panic, logs and counts its answer.

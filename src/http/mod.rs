@@ -6,11 +6,8 @@ pub mod health;
 pub mod middleware;
 pub mod problem;
 
-use axum::Router;
-use axum::extract::State;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::Html;
-use axum::routing::get;
+use axum::{Router, response::Html, routing::get};
 
 use crate::state::App;
 use crate::{accounts, mail, sessions};
@@ -24,7 +21,7 @@ pub fn router(app: App) -> Router {
     let api = Router::new().merge(accounts::routes()).merge(sessions::routes());
 
     Router::new()
-        .route("/", get(home))
+        .route("/", get(async || Html(include_str!("home.html"))))
         .merge(health::routes())
         .merge(mail::pages())
         .nest("/api/v1", api)
@@ -36,15 +33,4 @@ pub fn router(app: App) -> Router {
         .layer(from_fn(middleware::without_host)) // nor by a Host made up for them
         .layer(from_fn_with_state(app.clone(), middleware::observe)) // ids, log, headers, panics
         .with_state(app)
-}
-
-async fn home(State(app): State<App>) -> Html<String> {
-    let name = env!("CARGO_PKG_NAME");
-    let release: String =
-        app.config.release_id.chars().filter(|c| !"<>&\"'".contains(*c)).collect();
-    Html(format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{name}</title>\
-         <h1>{name}</h1><p>Release {release}.</p>\
-         <ul><li><a href=\"/health/ready\">Ready?</a></li><li><a href=\"/version\">Version</a></li></ul></html>"
-    ))
 }

@@ -20,14 +20,12 @@ pub struct FieldError {
 /// Why a request is not answered as asked. A `String` here is a cause, which is
 /// logged once and never sent, but for the one of `BadRequest`.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "its sentence documents a variant")]
 pub enum Problem {
-    /// No such route or thing.
     #[error("There is nothing here.")]
     NotFound,
-    /// The route has other methods.
     #[error("This method is not allowed here.")]
     MethodNotAllowed,
-    /// There is no valid session.
     #[error("Please sign in.")]
     SignedOut,
     /// The same for a wrong password and an unknown address.
@@ -36,34 +34,23 @@ pub enum Problem {
     /// The current password, asked for again, is wrong.
     #[error("The password is wrong.")]
     WrongPassword,
-    /// The request was caused by another site.
     #[error("Requests from other sites are refused.")]
     CrossOrigin,
     /// The request cannot be read; the sentence is sent.
     #[error("{0}")]
     BadRequest(String),
-    /// The body is of another type than the route reads.
     #[error("The body must be application/json.")]
     UnsupportedMediaType,
-    /// The body is longer than the route reads.
     #[error("The body is too large.")]
     TooLarge,
-    /// The body did not arrive in time.
     #[error("The body took too long to arrive.")]
     BodyTimeout,
-    /// Fields of the body are not acceptable.
     #[error("Some fields are not valid.")]
     Invalid(Vec<FieldError>),
-    /// A letter's token is unknown, used or expired.
     #[error("This link is not valid any more. Please ask for a new one.")]
     InvalidToken,
-    /// Too much was asked.
     #[error("Too many attempts. Please try again later.")]
-    RateLimited {
-        /// The seconds to wait.
-        retry_after: u64,
-    },
-    /// The process has enough to do.
+    RateLimited { retry_after: u64 },
     #[error("The service is busy. Please try again.")]
     Busy,
     /// A service that the request needs is out of reach.
@@ -72,10 +59,8 @@ pub enum Problem {
     /// The process should get no requests; with the checks that tell why.
     #[error("The service is not ready.")]
     NotReady(Value),
-    /// The request took too long.
     #[error("The answer took too long. Please try again.")]
     Timeout,
-    /// A fault of ours.
     #[error("Something went wrong on our side.")]
     Internal(String),
 }
@@ -88,36 +73,34 @@ impl Problem {
     }
 
     /// The status and the stable end of the type.
-    fn kind(&self) -> (StatusCode, &'static str) {
+    fn kind(&self) -> (u16, &'static str) {
         match self {
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found"),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
-            Self::SignedOut => (StatusCode::UNAUTHORIZED, "signed-out"),
-            Self::WrongCredentials => (StatusCode::UNAUTHORIZED, "wrong-credentials"),
-            Self::WrongPassword => (StatusCode::FORBIDDEN, "wrong-password"),
-            Self::CrossOrigin => (StatusCode::FORBIDDEN, "cross-origin"),
-            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request"),
-            Self::UnsupportedMediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type")
-            }
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
-            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body-timeout"),
-            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-            Self::InvalidToken => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-token"),
-            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate-limited"),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
-            Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
-            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::BadRequest(_) => (400, "bad-request"),
+            Self::SignedOut => (401, "signed-out"),
+            Self::WrongCredentials => (401, "wrong-credentials"),
+            Self::WrongPassword => (403, "wrong-password"),
+            Self::CrossOrigin => (403, "cross-origin"),
+            Self::NotFound => (404, "not-found"),
+            Self::MethodNotAllowed => (405, "method-not-allowed"),
+            Self::BodyTimeout => (408, "body-timeout"),
+            Self::TooLarge => (413, "too-large"),
+            Self::UnsupportedMediaType => (415, "unsupported-media-type"),
+            Self::Invalid(_) => (422, "invalid"),
+            Self::InvalidToken => (422, "invalid-token"),
+            Self::RateLimited { .. } => (429, "rate-limited"),
+            Self::Internal(_) => (500, "internal"),
+            Self::Busy => (503, "busy"),
+            Self::Unavailable(_) => (503, "unavailable"),
+            Self::NotReady(_) => (503, "not-ready"),
+            Self::Timeout => (503, "timeout"),
         }
     }
 
-    fn retry_after(&self, status: StatusCode) -> Option<u64> {
+    /// In seconds.
+    fn retry_after(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after } => Some(*retry_after),
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(1),
-            _ => None,
+            _ => (self.kind().0 == 503).then_some(1),
         }
     }
 }
@@ -125,6 +108,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, kind) = self.kind();
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut body = json!({
             "type": format!("urn:problem:{kind}"),
             "title": status.canonical_reason(),
@@ -141,7 +125,7 @@ impl IntoResponse for Problem {
         }
         let problem = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, problem)], body.to_string()).into_response();
-        if let Some(seconds) = self.retry_after(status) {
+        if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response
@@ -165,30 +149,18 @@ impl From<sqlx::Error> for Problem {
 /// database: what passes, or what an operator mends.
 fn is_passing(code: &str) -> bool {
     const CLASSES: [&str; 5] = ["08", "28", "53", "57", "58"];
-    CLASSES.iter().any(|class| code.starts_with(class))
-        || matches!(code, "25006" | "3D000" | "55P03")
+    CLASSES.iter().any(|class| code.starts_with(class)) || matches!(code, "25006" | "3D000" | "55P03")
 }
 
 impl From<redis::RedisError> for Problem {
     fn from(error: redis::RedisError) -> Self {
-        use redis::{ErrorKind, ServerErrorKind};
+        const CODES: [&str; 8] =
+            ["OOM", "MISCONF", "NOAUTH", "WRONGPASS", "READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN"];
         let passing = error.is_io_error()
             || error.is_timeout()
             || error.is_connection_dropped()
-            || matches!(
-                error.kind(),
-                ErrorKind::AuthenticationFailed
-                    | ErrorKind::Server(
-                        ServerErrorKind::BusyLoading
-                            | ServerErrorKind::ReadOnly
-                            | ServerErrorKind::MasterDown
-                            | ServerErrorKind::TryAgain
-                    )
-            )
-            || matches!(
-                error.code(),
-                Some("OOM" | "MISCONF" | "NOAUTH" | "WRONGPASS" | "READONLY" | "LOADING")
-            );
+            || error.kind() == redis::ErrorKind::AuthenticationFailed
+            || error.code().is_some_and(|code| CODES.contains(&code));
         let cause = error.to_string();
         if passing { Self::Unavailable(cause) } else { Self::Internal(cause) }
     }

@@ -1,16 +1,13 @@
 //! The queue's way to its database.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::stream::{self, StreamExt};
 use graphile_worker::sqlx::SqlxDatabase;
 use graphile_worker::{
-    BoxFuture, DatabaseDriver, DbError, DbExecutor, DbParams, DbRow, DbTransaction, Notification,
-    NotificationStream,
+    BoxFuture, DatabaseDriver, DbError, DbExecutor, DbParams, DbRow, DbTransaction, Notification, NotificationStream,
 };
-use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::{sync::Notify, time::timeout};
 
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
 

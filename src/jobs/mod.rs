@@ -99,12 +99,7 @@ pub(crate) async fn depth(db: &PgPool) -> sqlx::Result<(i64, f64, i64)> {
 /// Records a failure once the queue has released the job as failed: replaces its back-off, which
 /// has no jitter and grows to hours, and its message, which is a Rust debug string. It does nothing
 /// if the job has moved on.
-pub(crate) async fn settle(
-    db: &PgPool,
-    id: i64,
-    attempt: i16,
-    failure: &Failure,
-) -> sqlx::Result<()> {
+pub(crate) async fn settle(db: &PgPool, id: i64, attempt: i16, failure: &Failure) -> sqlx::Result<()> {
     let update = sqlx::query(
         "update graphile_worker._private_jobs
             set last_error = $3,

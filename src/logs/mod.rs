@@ -4,13 +4,10 @@ mod json;
 mod stdout;
 
 use std::io::{self, IsTerminal};
-use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::{process::ExitCode, sync::OnceLock};
 
-use tracing::Level;
-use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Registry, layer::SubscriberExt};
 
 use crate::config::{Config, Errors, LogFormat};
 
@@ -48,16 +45,15 @@ static PROCESS: OnceLock<Process> = OnceLock::new();
 pub fn start(config: &Config, process: &'static str) {
     let format = config.log_format;
     let _ = PROCESS.set(Process { name: process, release: config.release_id.clone(), format });
-    let layer = tracing_subscriber::fmt::layer().with_writer(|| Stdout);
-    let subscriber = Registry::default().with(targets(&config.log_level));
+    // A line must pass both, so that no directive raises a capped target or a module of it.
+    let asked: Targets = config.log_level.parse().unwrap_or_default();
+    let caps = Targets::new().with_default(LevelFilter::TRACE).with_targets(CAPS);
+    let subscriber = Registry::default().with(asked).with(caps);
     let _ = match format {
-        LogFormat::Json => {
-            let layer = layer.fmt_fields(Json).event_format(Json);
-            tracing::subscriber::set_global_default(subscriber.with(layer))
-        }
+        LogFormat::Json => tracing::subscriber::set_global_default(subscriber.with(Json)),
         LogFormat::Text => {
-            let layer = layer.with_ansi(io::stdout().is_terminal());
-            tracing::subscriber::set_global_default(subscriber.with(layer))
+            let text = tracing_subscriber::fmt::layer().with_ansi(io::stdout().is_terminal());
+            tracing::subscriber::set_global_default(subscriber.with(text.with_writer(|| Stdout)))
         }
     };
     std::panic::set_hook(Box::new(|panic| {
@@ -72,8 +68,8 @@ pub fn fail(process: &'static str, errors: &Errors) -> ExitCode {
     let release = std::env::var("RELEASE_ID").ok().filter(|release| !release.is_empty());
     let release = release.unwrap_or_else(|| "dev".to_owned());
     let _ = PROCESS.set(Process { name: process, release, format: LogFormat::Json });
-    for problem in &errors.0 {
-        let line = line("ERROR", &problem.message, "variable", problem.variable.into());
+    for (variable, sentence) in &errors.0 {
+        let line = line("ERROR", sentence, "variable", (*variable).into());
         let _ = io::Write::write_all(&mut Stdout, line.as_bytes());
     }
     ExitCode::from(crate::admin::BAD_CONFIG)
@@ -91,32 +87,4 @@ pub fn instance() -> &'static str {
         let host = rustix::system::uname();
         format!("{}.{}", host.nodename().to_string_lossy(), std::process::id())
     })
-}
-
-/// The directives of `LOG_LEVEL` with the caps on top: a directive may lower a capped target, or
-/// name a module of it, but raises neither.
-fn targets(directives: &str) -> Targets {
-    let asked: Targets = directives.parse().unwrap_or_default();
-    let mut targets =
-        Targets::new().with_default(asked.default_level().unwrap_or(LevelFilter::OFF));
-    for (target, level) in asked.iter() {
-        targets = targets.with_target(target, level.min(cap(target)));
-    }
-    for (target, cap) in CAPS {
-        let level = level(&asked, target).min(cap);
-        targets = targets.with_target(target, level);
-    }
-    targets
-}
-
-/// What `asked` gives to `target`.
-fn level(asked: &Targets, target: &str) -> LevelFilter {
-    let levels = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
-    let enabled = levels.iter().find(|level| asked.would_enable(target, level));
-    enabled.map_or(LevelFilter::OFF, |level| (*level).into())
-}
-
-fn cap(target: &str) -> LevelFilter {
-    let caps = CAPS.iter().filter(|(capped, _)| target.starts_with(capped));
-    caps.map(|(_, level)| *level).min().unwrap_or(LevelFilter::TRACE)
 }

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
-use rustix::io::Errno;
-use rustix::stdio::stdout;
+use rustix::{io::Errno, stdio::stdout};
 
 /// How long a reader may let a full pipe wait, once in every [`PATIENCE_EVERY`].
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -109,9 +108,7 @@ impl Outlet {
     fn write(&self, bytes: &[u8]) -> rustix::io::Result<usize> {
         match &self.own {
             Some(own) => rustix::io::write(own, bytes),
-            None if writable(stdout(), Duration::ZERO) => {
-                rustix::io::write(stdout(), &bytes[..bytes.len().min(PIECE)])
-            }
+            None if writable(stdout(), Duration::ZERO) => rustix::io::write(stdout(), &bytes[..bytes.len().min(PIECE)]),
             None => Err(Errno::AGAIN),
         }
     }
@@ -122,10 +119,7 @@ impl Outlet {
             return false;
         }
         self.waited = Some(Instant::now());
-        match &self.own {
-            Some(own) => writable(own.as_fd(), PATIENCE),
-            None => writable(stdout(), PATIENCE),
-        }
+        writable(self.own.as_ref().map_or(stdout(), AsFd::as_fd), PATIENCE)
     }
 }
 

@@ -6,15 +6,10 @@ use lettre::message::{Mailbox, Message, MultiPart};
 use uuid::Uuid;
 
 use super::store::{self, Kind, Unsent};
-use crate::config::Config;
-use crate::jobs::Failure;
-use crate::services::Limited;
-use crate::state::App;
+use crate::{config::Config, jobs::Failure, services::Limited, state::App};
 
 /// Sends a letter, unless it has been sent, or nobody is to get it.
-///
-/// # Errors
-/// A failure for now when a service is out of reach; for good when the mail server refuses the letter.
+/// Errors: a failure for now when a service is out of reach; for good when the mail server refuses the letter.
 pub async fn deliver(app: &App, id: Uuid) -> Result<(), Failure> {
     let Some(letter) = store::unsent(&app.db, id).await? else {
         return Ok(());
@@ -67,10 +62,7 @@ fn write(config: &Config, letter: &Unsent, template: &str, link: &str) -> Result
         .subject(subject)
         .message_id(Some(format!("<{}@{host}>", letter.id)))
         .raw_header(automatic)
-        .multipart(MultiPart::alternative_plain_html(
-            body.replace("{link}", link),
-            html(subject, body, link),
-        ))
+        .multipart(MultiPart::alternative_plain_html(body.replace("{link}", link), html(subject, body, link)))
         .map_err(|error| dead(&error))
 }
 

@@ -9,13 +9,11 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::response::Code;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
-use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::config::Config;
-use crate::jobs::Failure;
 use crate::services::{self, Error};
+use crate::{config::Config, jobs::Failure};
 
 mod letters;
 mod pages;
@@ -35,9 +33,7 @@ pub struct Mailer(AsyncSmtpTransport<Tokio1Executor>);
 
 impl Mailer {
     /// Attaches what `SMTP_URL` names. Nothing connects before the first letter.
-    ///
-    /// # Errors
-    /// The URL is refused, or a private CA cannot be read.
+    /// Errors: the URL is refused, or a private CA cannot be read.
     pub fn new(config: &Config) -> Result<Self, Error> {
         services::install_crypto();
         let url = Url::parse(config.smtp_url.expose()).map_err(|_| refused("it is not a URL"))?;
@@ -52,17 +48,14 @@ impl Mailer {
             .timeout(Some(LIMIT))
             .pool_config(pool);
         if !url.username().is_empty() {
-            let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
-            let password = decoded(url.password().unwrap_or_default());
-            transport = transport.credentials(Credentials::new(decoded(url.username()), password));
+            let password = services::decoded(url.password().unwrap_or_default());
+            transport = transport.credentials(Credentials::new(services::decoded(url.username()), password));
         }
         Ok(Self(transport.build()))
     }
 
     /// Asks the server whether it is there.
-    ///
-    /// # Errors
-    /// It is not, or not within two seconds.
+    /// Errors: it is not, or not within two seconds.
     pub async fn check(&self) -> Result<(), Error> {
         match timeout(CHECK_LIMIT, self.0.test_connection()).await {
             Ok(Ok(true)) => Ok(()),

@@ -119,11 +119,7 @@ pub(super) async fn mint_reset(db: &PgPool, letter: &Unsent) -> sqlx::Result<Opt
 }
 
 /// Makes a token for a letter's link, which works for some hours. Only its hash is stored.
-pub(super) async fn mint(
-    conn: &mut PgConnection,
-    letter: Uuid,
-    hours: i32,
-) -> sqlx::Result<String> {
+pub(super) async fn mint(conn: &mut PgConnection, letter: Uuid, hours: i32) -> sqlx::Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let token = URL_SAFE_NO_PAD.encode(bytes);

@@ -1,22 +1,16 @@
 //! Signing in, the list of devices, signing out.
 
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::{extract::State, response::IntoResponse};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::store::{self, Session};
 use super::{CurrentAccount, clear_cookie, cookie, limit, presented};
-use crate::accounts;
-use crate::accounts::email::EmailAddress;
-use crate::accounts::store::Account;
-use crate::config::Config;
-use crate::http::Result;
+use crate::accounts::{self, email::EmailAddress, store::Account};
 use crate::http::extract::{ClientIp, Json, Path, UserAgent};
-use crate::http::problem::Problem;
-use crate::state::App;
+use crate::{config::Config, http::Result, http::problem::Problem, state::App};
 
 /// What one signs in with.
 #[derive(Deserialize)]
@@ -47,8 +41,7 @@ pub(super) struct Devices {
 
 impl Device {
     fn new(session: Session, current: Uuid) -> Self {
-        let time =
-            |at| OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let time = |at| OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         Self {
             id: session.id,
             current: session.id == current,
@@ -79,37 +72,24 @@ pub(super) async fn create(
     tracing::info!(account.id = %account.id, "signed in");
 
     let id = session.id;
-    Ok((
-        StatusCode::CREATED,
-        [(header::SET_COOKIE, cookie(&app.config, &value))],
-        axum::Json(Device::new(session, id)),
-    ))
+    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie(&app.config, &value))], axum::Json(Device::new(session, id))))
 }
 
 /// Lists the account's devices.
-pub(super) async fn index(
-    State(app): State<App>,
-    current: CurrentAccount,
-) -> Result<axum::Json<Devices>> {
+pub(super) async fn index(State(app): State<App>, current: CurrentAccount) -> Result<axum::Json<Devices>> {
     let sessions = store::list(&app.redis, current.account_id).await?;
     let devices = sessions.into_iter().map(|session| Device::new(session, current.session_id));
     Ok(axum::Json(Devices { items: devices.collect(), next: None }))
 }
 
 /// Signs this device out.
-pub(super) async fn destroy_current(
-    State(app): State<App>,
-    current: CurrentAccount,
-) -> Result<impl IntoResponse> {
+pub(super) async fn destroy_current(State(app): State<App>, current: CurrentAccount) -> Result<impl IntoResponse> {
     store::end_presented(&app.redis, &current.key).await?;
     Ok(signed_out(&app.config))
 }
 
 /// Signs every device out, this one included.
-pub(super) async fn destroy_all(
-    State(app): State<App>,
-    current: CurrentAccount,
-) -> Result<impl IntoResponse> {
+pub(super) async fn destroy_all(State(app): State<App>, current: CurrentAccount) -> Result<impl IntoResponse> {
     store::end_all(&app.redis, current.account_id).await?;
     Ok(signed_out(&app.config))
 }
@@ -161,9 +141,6 @@ fn refuse(account: Option<Uuid>) -> Problem {
 /// 204, and the browser forgets the session and all that it kept of this site.
 fn signed_out(config: &Config) -> impl IntoResponse + use<> {
     let forget = HeaderValue::from_static("\"cache\", \"storage\"");
-    let headers = [
-        (header::SET_COOKIE, clear_cookie(config)),
-        (HeaderName::from_static("clear-site-data"), forget),
-    ];
+    let headers = [(header::SET_COOKIE, clear_cookie(config)), (HeaderName::from_static("clear-site-data"), forget)];
     (StatusCode::NO_CONTENT, headers)
 }

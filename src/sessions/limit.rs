@@ -13,17 +13,13 @@
 //! so nobody can lock another out of their account. While Redis is down the limits are closed: what
 //! they guard answers 503, since an open limit is an invitation, and nobody could sign in anyway.
 
-use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::LazyLock;
+use std::{fmt::Display, sync::LazyLock};
 
 use redis::Script;
 
 use super::store::sha256;
-use crate::http::Result;
-use crate::http::problem::Problem;
-use crate::services::Redis;
-use crate::state::App;
+use crate::{http::Result, http::problem::Problem, services::Redis, state::App};
 
 const FIVE_MINUTES: u64 = 300;
 const DAY: u64 = 86_400;

@@ -4,17 +4,12 @@ mod handlers;
 pub(crate) mod limit;
 pub mod store;
 
-use axum::Router;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::routing::{delete, post};
+use axum::{Router, extract::FromRequestParts, http::request::Parts};
 use uuid::Uuid;
 
-use crate::config::Config;
-use crate::http::Result;
-use crate::http::problem::Problem;
-use crate::state::App;
+use crate::{config::Config, http::Result, http::problem::Problem, state::App};
 
 /// Signing in, the list of devices, and signing out one, this or all.
 pub(crate) fn routes() -> Router<App> {

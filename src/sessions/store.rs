@@ -5,8 +5,7 @@
 //! public id of each session to its key, so that devices can be listed and signed out. Whatever fails here
 //! is Redis: whether a session lives is then unknown.
 
-use std::fmt::Write;
-use std::sync::LazyLock;
+use std::{fmt::Write, sync::LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,8 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::services::Redis;
-use crate::state::App;
+use crate::{services::Redis, state::App};
 
 /// A device that is signed in. Its id is public: it names the session, and opens nothing.
 #[derive(Serialize, Deserialize)]
@@ -77,11 +75,7 @@ static END_ALL: LazyLock<Script> = LazyLock::new(|| {
 ///
 /// # Panics
 /// The system has no randomness to give.
-pub(crate) async fn create(
-    app: &App,
-    account_id: Uuid,
-    user_agent: &str,
-) -> RedisResult<(String, Session)> {
+pub(crate) async fn create(app: &App, account_id: Uuid, user_agent: &str) -> RedisResult<(String, Session)> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).expect("the system gives random bytes");
     let longest = app.config.session_max_seconds;
@@ -95,10 +89,7 @@ pub(crate) async fn create(
     };
     let mut script = CREATE.key(format!("session:{}", sha256(&secret)));
     script.key(index(account_id)).arg(serde_json::json!(session).to_string());
-    script
-        .arg(app.config.session_idle_seconds.min(longest))
-        .arg(session.id.to_string())
-        .arg(longest);
+    script.arg(app.config.session_idle_seconds.min(longest)).arg(session.id.to_string()).arg(longest);
     let () = app.redis.invoke(&script).await?;
     Ok((URL_SAFE_NO_PAD.encode(secret), session))
 }
@@ -120,8 +111,7 @@ pub(super) async fn list(redis: &Redis, account_id: Uuid) -> RedisResult<Vec<Ses
     }
     let records: Vec<Option<String>> = redis.run(redis::cmd("MGET").arg(keys)).await?;
     let now = redis.now();
-    let mut sessions: Vec<Session> =
-        records.iter().flatten().filter_map(|text| living(text, now)).collect();
+    let mut sessions: Vec<Session> = records.iter().flatten().filter_map(|text| living(text, now)).collect();
     sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
     Ok(sessions)
 }

@@ -1,7 +1,6 @@
 //! Object storage: an S3-compatible bucket, whole in one URL.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStoreExt, RetryConfig};
@@ -23,9 +22,7 @@ pub struct Storage {
 
 impl Storage {
     /// Attaches the bucket of `STORAGE_URL`. Nothing connects before the first request.
-    ///
-    /// # Errors
-    /// The URL is refused, or a private CA cannot be read.
+    /// Errors: the URL is refused, or a private CA cannot be read.
     pub fn new(config: &Config) -> Result<Self, Error> {
         services::install_crypto();
         let refused = |reason: &str| Error::refused("STORAGE_URL", reason);
@@ -38,10 +35,10 @@ impl Storage {
 
         let builder = AmazonS3Builder::new()
             .with_endpoint(format!("{scheme}://{host}{}", port.unwrap_or_default()))
-            .with_bucket_name(decoded(url.path().trim_matches('/')))
+            .with_bucket_name(services::decoded(url.path().trim_matches('/')))
             .with_region(region.map_or_else(|| "us-east-1".into(), |(_, value)| value))
-            .with_access_key_id(decoded(url.username()))
-            .with_secret_access_key(decoded(url.password().unwrap_or_default()))
+            .with_access_key_id(services::decoded(url.username()))
+            .with_secret_access_key(services::decoded(url.password().unwrap_or_default()))
             .with_virtual_hosted_style_request(false)
             .with_client_options(client(tls)?)
             .with_retry(RetryConfig {
@@ -60,9 +57,7 @@ impl Storage {
     }
 
     /// Whether the bucket answers.
-    ///
-    /// # Errors
-    /// It is out of reach, refuses the key, or takes more than two seconds.
+    /// Errors: it is out of reach, refuses the key, or takes more than two seconds.
     pub async fn check(&self) -> Result<(), Error> {
         // Any answer will do, so nothing has to be there.
         let key = object_store::path::Path::from("health");
@@ -75,9 +70,7 @@ impl Storage {
 }
 
 /// The last of an error's causes: those before it tell of tries and times, and not of what is wrong.
-fn cause<'a>(
-    mut error: &'a (dyn std::error::Error + 'static),
-) -> &'a (dyn std::error::Error + 'static) {
+fn cause<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
     while let Some(source) = error.source() {
         error = source;
     }
@@ -99,11 +92,4 @@ fn client(tls: bool) -> Result<ClientOptions, Error> {
         }
     }
     Ok(options)
-}
-
-/// Keys hold `/` and `+`, which stand percent-encoded in a URL; a bare `+` stands for itself.
-fn decoded(text: &str) -> String {
-    let text = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-    let mut pairs = url::form_urlencoded::parse(text.as_bytes());
-    pairs.next().map_or_else(String::new, |(text, _)| text.into_owned())
 }

@@ -8,12 +8,7 @@ async fn every_error_is_a_problem() {
     let web = deploy.web().await;
     let client = Client::new();
     let text = |text: &'static str, kind: &str| {
-        Answer::of(
-            client
-                .request(&web, "POST", "/api/v1/sessions")
-                .header("content-type", kind)
-                .body(text),
-        )
+        Answer::of(client.request(&web, "POST", "/api/v1/sessions").header("content-type", kind).body(text))
     };
     let extra = json!({ "email": "a@example.com", "password": "long enough", "admin": true });
 
@@ -24,8 +19,7 @@ async fn every_error_is_a_problem() {
     text("{}", "text/plain").await.is_problem(415);
     text("{}", "application/json").await.is_problem(422);
     client.post(&web, "/api/v1/sessions", extra).await.is_problem(422);
-    let huge =
-        client.post(&web, "/api/v1/sessions", json!({ "email": "a".repeat(1_100_000) })).await;
+    let huge = client.post(&web, "/api/v1/sessions", json!({ "email": "a".repeat(1_100_000) })).await;
     huge.is_problem(413);
 }
 
@@ -33,9 +27,7 @@ async fn every_error_is_a_problem() {
 async fn a_method_that_is_not_allowed_is_told_which_are() {
     let web = Deploy::detached().web_at_once().await;
 
-    for (method, path, allowed) in
-        [("PATCH", "/api/v1/accounts", "POST"), ("DELETE", "/health/live", "GET")]
-    {
+    for (method, path, allowed) in [("PATCH", "/api/v1/accounts", "POST"), ("DELETE", "/health/live", "GET")] {
         let answer = Answer::of(Client::new().request(&web, method, path)).await;
 
         answer.is_problem(405);
@@ -69,9 +61,7 @@ async fn a_request_id_that_comes_in_counts_if_it_is_well_formed() {
 async fn security_headers_stand_on_every_answer() {
     let web = Deploy::detached().web_at_once().await;
 
-    for path in
-        ["/health/live", "/version", "/verify", "/reset", "/nothing-here", "/api/v1/sessions"]
-    {
+    for path in ["/health/live", "/version", "/verify", "/reset", "/nothing-here", "/api/v1/sessions"] {
         let answer = Client::new().get(&web, path).await;
 
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}: {answer:?}");
@@ -94,10 +84,7 @@ async fn the_session_cookie_is_out_of_reach_and_bound_to_its_host_over_https() {
         let cookie = answer.header("set-cookie");
 
         assert!(cookie.starts_with(name), "{answer:?}");
-        assert!(
-            ["HttpOnly", "SameSite=Lax", "Path=/"].iter().all(|a| cookie.contains(a)),
-            "{cookie}"
-        );
+        assert!(["HttpOnly", "SameSite=Lax", "Path=/"].iter().all(|a| cookie.contains(a)), "{cookie}");
         assert_eq!(cookie.contains("Secure"), name.starts_with("__Host-"), "{cookie}");
         assert!(!cookie.contains("Domain"), "{cookie}");
     }

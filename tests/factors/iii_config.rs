@@ -37,8 +37,7 @@ const VARIABLES: [&str; 21] = [
 fn refuses(exit: &Exit, variables: &[&str]) {
     assert_eq!(exit.code, 78, "{exit:?}");
     assert_eq!(exit.err, "", "a process complains on stdout");
-    let lines: Vec<Value> =
-        exit.out.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect();
+    let lines: Vec<Value> = exit.out.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect();
     for variable in variables {
         let named = lines.iter().any(|line| line["message"].to_string().contains(variable));
         assert!(named, "{variable} is not named: {}", exit.out);
@@ -124,8 +123,7 @@ async fn each_wrong_variable_is_named_and_its_value_is_not_shown() {
 
 #[tokio::test]
 async fn all_wrong_and_missing_variables_are_told_together() {
-    let deploy =
-        Deploy::detached().with("PORT", "c4n4ry").with("SMTP_URL", "").with("LOG_FORMAT", "c4n4ry");
+    let deploy = Deploy::detached().with("PORT", "c4n4ry").with("SMTP_URL", "").with("LOG_FORMAT", "c4n4ry");
 
     let exit = deploy.run("web", &[]).await;
 
@@ -159,8 +157,7 @@ async fn an_unrelated_variable_that_is_not_utf8_does_no_harm() {
 #[tokio::test]
 async fn a_file_named_dot_env_is_not_read() {
     let mut deploy = Deploy::detached();
-    let file: Vec<String> =
-        REQUIRED.iter().map(|name| format!("{name}={}", deploy.var(name))).collect();
+    let file: Vec<String> = REQUIRED.iter().map(|name| format!("{name}={}", deploy.var(name))).collect();
     std::fs::write(deploy.dir().join(".env"), file.join("\n")).expect("a file");
     deploy.env.clear();
 
@@ -178,8 +175,7 @@ async fn no_named_environment_changes_the_config() {
         named.set(name, "production");
     }
 
-    let (plain, named) =
-        (plain.run("config", &["show"]).await, named.run("config", &["show"]).await);
+    let (plain, named) = (plain.run("config", &["show"]).await, named.run("config", &["show"]).await);
 
     assert_eq!(plain.code, 0, "{plain:?}");
     assert_eq!(plain.out, named.out);
@@ -233,9 +229,7 @@ async fn the_example_holds_the_variables_of_the_contract_and_no_others() {
         .lines()
         .filter_map(|line| line.trim_start_matches(['#', ' ']).split_once('='))
         .map(|(name, _)| name)
-        .filter(|name| {
-            name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_' || b.is_ascii_digit())
-        })
+        .filter(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_' || b.is_ascii_digit()))
         .filter(|name| !name.starts_with("OTEL_"))
         .collect();
     let wanted = BTreeSet::from(VARIABLES);

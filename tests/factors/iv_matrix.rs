@@ -3,8 +3,7 @@
 use crate::support::*;
 
 /// What may be down.
-const COLUMNS: [&str; 6] =
-    ["nothing", "DATABASE_URL", "REDIS_URL", "SMTP_URL", "STORAGE_URL", "the reader of stdout"];
+const COLUMNS: [&str; 6] = ["nothing", "DATABASE_URL", "REDIS_URL", "SMTP_URL", "STORAGE_URL", "the reader of stdout"];
 
 /// Each request in the order of asking, and its status in each column.
 const MATRIX: [(&str, [u16; 6]); 13] = [

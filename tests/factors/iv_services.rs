@@ -51,17 +51,13 @@ async fn goes_and_comes_back(variable: &str, how: Mode, meanwhile: impl AsyncFn(
     let reading = keep_reading(&ada, &web, &stop);
 
     proxy.set(how).await;
-    until("reads are refused", HEALING, async || (ada.signed_in(&web).await == 503).then_some(()))
-        .await;
+    until("reads are refused", HEALING, async || (ada.signed_in(&web).await == 503).then_some(())).await;
     let live = Client::new().get(&web, "/health/live").await;
     assert_eq!(live.status, 200, "liveness is not readiness");
     meanwhile(&web).await;
     proxy.set(Mode::Pass).await;
 
-    until("reads are answered again", HEALING, async || {
-        (ada.signed_in(&web).await == 200).then_some(())
-    })
-    .await;
+    until("reads are answered again", HEALING, async || (ada.signed_in(&web).await == 200).then_some(())).await;
     ready_is(200, &web, HEALING).await;
     stop.cancel();
     for reader in reading {
@@ -172,9 +168,7 @@ async fn a_letter_waits_until_the_mail_server_is_back() {
     let account = Account::new();
     Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
     worker
-        .log("the worker tells of its failure", |line| {
-            matches!(line["level"].as_str(), Some("WARN" | "ERROR"))
-        })
+        .log("the worker tells of its failure", |line| matches!(line["level"].as_str(), Some("WARN" | "ERROR")))
         .await;
 
     proxy.set(Mode::Pass).await;

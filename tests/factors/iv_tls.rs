@@ -84,8 +84,7 @@ async fn a_server_of_another_name_is_refused() {
 
     for way in Way::ALL {
         let front = Front::before(way, &authority, &["other.test"]).await;
-        let deploy =
-            through(Deploy::new().await, way, &front).with("SSL_CERT_FILE", authority.file());
+        let deploy = through(Deploy::new().await, way, &front).with("SSL_CERT_FILE", authority.file());
         let said = complaint(&deploy, way).await;
 
         assert!(said.contains("certificate not valid for name"), "{way:?}: {said}");

@@ -33,8 +33,7 @@ async fn no_request_fails_while_each_web_is_restarted_three_times() {
             web.stop();
             let exit = web.exit(Duration::from_secs(10)).await;
             assert_eq!(exit.code, 0);
-            troubles
-                .extend(exit.out.lines().filter(|line| !line.contains("INFO")).map(str::to_owned));
+            troubles.extend(exit.out.lines().filter(|line| !line.contains("INFO")).map(str::to_owned));
             *web = deploy.web().await;
             balancer.sees(2).await;
         }
@@ -47,11 +46,7 @@ async fn no_request_fails_while_each_web_is_restarted_three_times() {
 }
 
 /// Signed-in reads until told to stop; answers how many there were, and what failed.
-fn load(
-    ada: Client,
-    balancer: &Balancer,
-    stop: CancellationToken,
-) -> JoinHandle<(usize, Vec<String>)> {
+fn load(ada: Client, balancer: &Balancer, stop: CancellationToken) -> JoinHandle<(usize, Vec<String>)> {
     let (ada, url) = (Arc::new(ada), balancer.url("/api/v1/accounts/current"));
     tokio::spawn(async move {
         let mut requests = Vec::new();

@@ -109,8 +109,7 @@ async fn sessions_are_stored_hashed_and_expire() {
 
     let mut redis = redis().await;
     for key in keys().await.difference(&before) {
-        let dump: Vec<u8> =
-            redis::cmd("DUMP").arg(key).query_async(&mut redis).await.unwrap_or_default();
+        let dump: Vec<u8> = redis::cmd("DUMP").arg(key).query_async(&mut redis).await.unwrap_or_default();
         let ttl: i64 = redis::cmd("TTL").arg(key).query_async(&mut redis).await.expect("a time");
         let found = [key.as_slice(), &dump].iter().any(|text| contains(text, cookie.as_bytes()));
 
@@ -146,10 +145,8 @@ async fn no_secret_stands_in_the_database() {
     let mut rows = Vec::new();
     for table in tables {
         let all = format!("select to_jsonb(t)::text from {table} t");
-        let all: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(all))
-            .fetch_all(&mut connection)
-            .await
-            .expect("the rows");
+        let all: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(all)).fetch_all(&mut connection).await.expect("the rows");
         rows.extend(all);
     }
 
@@ -180,10 +177,8 @@ async fn a_session_in_use_ends_at_its_longest() {
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let (ada, _) = Client::signed_in_at(&web).await;
 
-    until("the session ends although it is used", SOON, async || {
-        (ada.signed_in(&web).await == 401).then_some(())
-    })
-    .await;
+    until("the session ends although it is used", SOON, async || (ada.signed_in(&web).await == 401).then_some(()))
+        .await;
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -58,10 +58,8 @@ async fn metrics_have_a_listener_of_their_own() {
     let web = deploy.web_at_once().await;
     Client::new().get(&web, "/health/live").await;
 
-    let metrics =
-        reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.expect("an answer");
-    let live =
-        reqwest::get(format!("http://127.0.0.1:{port}/health/live")).await.expect("an answer");
+    let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.expect("an answer");
+    let live = reqwest::get(format!("http://127.0.0.1:{port}/health/live")).await.expect("an answer");
 
     assert_eq!((metrics.status().as_u16(), live.status().as_u16()), (200, 200));
     assert!(metrics.text().await.expect("text").contains("/health/live"), "requests by route");

@@ -55,8 +55,7 @@ async fn hanging(proxy: &Proxy) -> (Deploy, Process, Account) {
     let deploy = deploy.with("SMTP_URL", &proxy.url("SMTP_URL"));
     let (worker, account) = (deploy.worker(), Account::new());
     drop(Client::new().post(&web, "/api/v1/accounts", account.credentials()).await);
-    until("the worker has the letter in hand", SOON, async || (proxy.accepted() > 0).then_some(()))
-        .await;
+    until("the worker has the letter in hand", SOON, async || (proxy.accepted() > 0).then_some(())).await;
     (deploy, worker, account)
 }
 

@@ -60,10 +60,7 @@ async fn no_letter_is_lost_when_twenty_workers_are_killed_and_the_mail_server_is
             tokio::time::sleep(Duration::from_secs(20)).await; // the time itself is what is tested
             proxy.set(Mode::Pass).await;
         }
-        until("the worker delivers", Duration::from_secs(60), async || {
-            (sink.ids().len() > before).then_some(())
-        })
-        .await;
+        until("the worker delivers", Duration::from_secs(60), async || (sink.ids().len() > before).then_some(())).await;
         worker.signal(Signal::KILL);
     }
     assert!(sink.ids().len() < LETTERS, "there was nothing left to do for the last of them");
@@ -85,9 +82,7 @@ async fn no_letter_is_lost_when_twenty_workers_are_killed_and_the_mail_server_is
 
 /// The jobs in hand, by number and holder.
 async fn locked(deploy: &Deploy) -> BTreeSet<(i64, String)> {
-    let jobs = sqlx::query_as(
-        "select id, locked_by from graphile_worker._private_jobs where locked_by is not null",
-    );
+    let jobs = sqlx::query_as("select id, locked_by from graphile_worker._private_jobs where locked_by is not null");
     let jobs: Vec<_> = jobs.fetch_all(&mut deploy.connection().await).await.expect("the jobs");
     jobs.into_iter().collect()
 }
@@ -100,10 +95,7 @@ async fn four_workers_do_each_of_four_thousand_jobs_once() {
     sign_up(&deploy, LETTERS as i32).await;
 
     let workers = [0; 4].map(|_| deploy.worker());
-    until("every letter comes", Duration::from_secs(120), async || {
-        (sink.ids().len() >= LETTERS).then_some(())
-    })
-    .await;
+    until("every letter comes", Duration::from_secs(120), async || (sink.ids().len() >= LETTERS).then_some(())).await;
 
     all_came(&deploy, &sink, LETTERS, 0).await;
     for worker in &workers {

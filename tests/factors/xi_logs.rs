@@ -15,21 +15,14 @@ async fn every_line_is_an_object_with_the_contracts_fields() {
 
         assert_eq!(exit.err, "", "{name} writes to stderr");
         for line in exit.out.lines() {
-            let line: Value =
-                serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+            let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
             for field in ["timestamp", "level", "message", "target"] {
                 assert!(line[field].is_string(), "no {field}: {line}");
             }
             let time = line["timestamp"].as_str().expect("a time");
             let format = &time::format_description::well_known::Rfc3339;
-            assert!(
-                time::OffsetDateTime::parse(time, format).is_ok() && time.ends_with('Z'),
-                "{time}"
-            );
-            assert_eq!(
-                (&line["process"], &line["release"]),
-                (&json!(name), &json!("test-release"))
-            );
+            assert!(time::OffsetDateTime::parse(time, format).is_ok() && time.ends_with('Z'), "{time}");
+            assert_eq!((&line["process"], &line["release"]), (&json!(name), &json!("test-release")));
             assert!(line["instance"].to_string().ends_with(&format!(".{pid}\"")), "{line}");
         }
     }
@@ -39,16 +32,12 @@ async fn every_line_is_an_object_with_the_contracts_fields() {
 async fn a_requests_line_tells_its_outcome() {
     let web = Deploy::detached().web_at_once().await;
 
-    for (path, route, status) in
-        [("/health/live?a=b", json!("/health/live"), 200), ("/nothing-here", Value::Null, 404)]
+    for (path, route, status) in [("/health/live?a=b", json!("/health/live"), 200), ("/nothing-here", Value::Null, 404)]
     {
         let answer = Client::new().get(&web, path).await;
         let id = answer.header("x-request-id").to_owned();
-        let line = web
-            .log("the request's line", |line| {
-                line["request_id"] == id.as_str() && !line["status"].is_null()
-            })
-            .await;
+        let line =
+            web.log("the request's line", |line| line["request_id"] == id.as_str() && !line["status"].is_null()).await;
 
         assert_eq!((&line["method"], &line["status"]), (&json!("GET"), &json!(status)), "{line}");
         assert_eq!(line.get("route"), Some(&route), "{line}");
@@ -76,8 +65,7 @@ async fn a_line_is_out_before_the_response_and_survives_a_kill() {
     for round in 0..20 {
         let mut web = deploy.web_at_once().await;
         let id = format!("test-{}", random());
-        let request =
-            Client::new().request(&web, "GET", "/health/live").header("x-request-id", &id);
+        let request = Client::new().request(&web, "GET", "/health/live").header("x-request-id", &id);
         let answer = Answer::of(request).await;
         web.signal(Signal::KILL);
 
@@ -96,8 +84,7 @@ async fn a_reader_that_stops_blocks_neither_answers_nor_the_end() {
     web.stop();
 
     // Nobody reads until it is over.
-    until("web exits unread", Duration::from_secs(2), async || (!web.running()).then_some(()))
-        .await;
+    until("web exits unread", Duration::from_secs(2), async || (!web.running()).then_some(())).await;
     assert_eq!(web.exit(SOON).await.code, 0);
 }
 
@@ -137,12 +124,9 @@ async fn no_secret_stands_in_any_line_even_at_trace() {
 
     let secrets = [account.password.clone(), verify, reset, ada.session(&web), "c4n4ry".into()];
     let urls = ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "STORAGE_URL"];
-    let passwords = urls
-        .iter()
-        .filter_map(|name| Some(url::Url::parse(deploy.var(name)).ok()?.password()?.to_owned()));
+    let passwords = urls.iter().filter_map(|name| Some(url::Url::parse(deploy.var(name)).ok()?.password()?.to_owned()));
     // A password as plain as a user's name or a host's would be found everywhere.
-    let secrets: Vec<String> =
-        secrets.into_iter().chain(passwords.filter(|p| p.len() > 8)).collect();
+    let secrets: Vec<String> = secrets.into_iter().chain(passwords.filter(|p| p.len() > 8)).collect();
     for line in web.lines().into_iter().chain(worker.lines()) {
         let found = secrets.iter().find(|secret| line.contains(secret.as_str()));
         assert!(found.is_none(), "{found:?} stands in {line}");
@@ -167,11 +151,7 @@ async fn no_secret_stands_in_a_line_or_an_answer_when_services_are_down() {
 
     for answer in [&ready, &sign_in, &sign_up] {
         assert_eq!(answer.status, 503, "{}", answer.text);
-        assert!(
-            !answer.text.contains("c4n4ry") && !answer.text.contains("127.0.0.1"),
-            "{}",
-            answer.text
-        );
+        assert!(!answer.text.contains("c4n4ry") && !answer.text.contains("127.0.0.1"), "{}", answer.text);
     }
     for line in web.lines().into_iter().chain(worker.lines()) {
         assert!(!line.contains("c4n4ry"), "{line}");

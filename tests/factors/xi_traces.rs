@@ -30,9 +30,7 @@ impl Collector {
         let listener = listener.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let received = Received::default();
-        let router = axum::Router::new()
-            .route("/v1/traces", post(receive))
-            .with_state(Arc::clone(&received));
+        let router = axum::Router::new().route("/v1/traces", post(receive)).with_state(Arc::clone(&received));
         tokio::spawn(async { axum::serve(listener, router).await });
         Self { url, received }
     }
@@ -99,10 +97,8 @@ fn exports(process: &Process) -> bool {
 #[tokio::test]
 async fn a_request_and_its_job_are_spans_of_the_clients_trace() {
     let collector = Collector::start().await;
-    let deploy = Deploy::new()
-        .await
-        .with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url)
-        .with("OTEL_BSP_SCHEDULE_DELAY", "50");
+    let deploy =
+        Deploy::new().await.with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url).with("OTEL_BSP_SCHEDULE_DELAY", "50");
     let (web, worker) = (deploy.web().await, deploy.worker());
 
     let trace = sign_up(&web).await;
@@ -159,10 +155,8 @@ async fn the_last_spans_are_sent_at_the_end_and_tell_of_failure() {
 async fn nothing_is_exported_unasked_but_the_trace_goes_on() {
     let collector = Collector::start().await;
     let silent = Deploy::new().await;
-    let disabled = Deploy::new()
-        .await
-        .with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url)
-        .with("OTEL_SDK_DISABLED", "true");
+    let disabled =
+        Deploy::new().await.with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url).with("OTEL_SDK_DISABLED", "true");
 
     for deploy in [silent, disabled] {
         let (mut web, mut worker) = (deploy.web().await, deploy.worker());

@@ -29,11 +29,10 @@ async fn eight_migrations_at_once_all_succeed() {
 
     let exits: [Exit; 8] = exits.into();
     assert!(exits.iter().all(|exit| exit.code == 0), "{exits:?}");
-    let twice: i64 =
-        sqlx::query_scalar("select count(*) - count(distinct version) from _sqlx_migrations")
-            .fetch_one(&mut deploy.connection().await)
-            .await
-            .expect("the migrations are recorded");
+    let twice: i64 = sqlx::query_scalar("select count(*) - count(distinct version) from _sqlx_migrations")
+        .fetch_one(&mut deploy.connection().await)
+        .await
+        .expect("the migrations are recorded");
     assert_eq!(twice, 0);
     assert_eq!(deploy.run("migrate", &["--status"]).await.code, 0);
 }
@@ -56,10 +55,7 @@ async fn web_does_not_migrate_and_is_ready_once_someone_does() {
 
     assert_eq!(deploy.run("migrate", &[]).await.code, 0);
 
-    until("web is ready", SOON, async || {
-        (probe.get(&web, "/health/ready").await.status == 200).then_some(())
-    })
-    .await;
+    until("web is ready", SOON, async || (probe.get(&web, "/health/ready").await.status == 200).then_some(())).await;
     assert!(web.running());
 }
 

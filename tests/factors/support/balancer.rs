@@ -14,8 +14,7 @@ impl Balancer {
     /// Waits until HAProxy answers for one of the servers.
     pub async fn before(servers: &[u16]) -> Self {
         let port = closed_port();
-        let servers: String =
-            servers.iter().map(|port| format!("  server s{port} 127.0.0.1:{port}\n")).collect();
+        let servers: String = servers.iter().map(|port| format!("  server s{port} 127.0.0.1:{port}\n")).collect();
         let config = std::env::temp_dir().join(format!("app-test-{}.cfg", random()));
         let text = format!(
             "defaults\n  mode http\n  retries 0\n  timeout connect 1s\n  timeout client 30s\n  \

@@ -90,10 +90,8 @@ impl Deploy {
     pub async fn web(&self) -> Process {
         let web = self.web_at_once().await;
         let probe = Client::new();
-        until("web is ready", SOON, async || {
-            (probe.get(&web, "/health/ready").await.status == 200).then_some(())
-        })
-        .await;
+        until("web is ready", SOON, async || (probe.get(&web, "/health/ready").await.status == 200).then_some(()))
+            .await;
         web
     }
 
@@ -176,12 +174,11 @@ async fn template() -> String {
     let mut lock = PgConnection::connect(&service("DATABASE_URL")).await.expect("Postgres is up");
     let locked = sqlx::query("select pg_advisory_lock(hashtext($1))").bind(&family);
     locked.execute(&mut lock).await.expect("a lock");
-    let found: Vec<String> =
-        sqlx::query_scalar("select datname::text from pg_database where datname like $1")
-            .bind(format!("{family}%"))
-            .fetch_all(&mut lock)
-            .await
-            .expect("the list of databases");
+    let found: Vec<String> = sqlx::query_scalar("select datname::text from pg_database where datname like $1")
+        .bind(format!("{family}%"))
+        .fetch_all(&mut lock)
+        .await
+        .expect("the list of databases");
     if found.contains(&name) {
         return name;
     }

@@ -26,8 +26,7 @@ pub const PROGRAMS: [&str; 10] =
     ["web", "worker", "migrate", "seed", "reset", "doctor", "config", "account", "jobs", "console"];
 
 /// The variables without a default.
-pub const REQUIRED: [&str; 6] =
-    ["PUBLIC_URL", "DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAIL_FROM", "STORAGE_URL"];
+pub const REQUIRED: [&str; 6] = ["PUBLIC_URL", "DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAIL_FROM", "STORAGE_URL"];
 
 /// How long a condition may take that nothing hinders.
 pub const SOON: Duration = Duration::from_secs(15);

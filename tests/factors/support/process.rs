@@ -43,11 +43,7 @@ impl Process {
     pub async fn listening(mut self) -> Self {
         let port = until("web logs `listening` with its port", SOON, async || {
             if let Ok(Some(status)) = self.child.try_wait() {
-                panic!(
-                    "exited ({status}) before listening: {:?} {:?}",
-                    self.lines(),
-                    self.complaints()
-                );
+                panic!("exited ({status}) before listening: {:?} {:?}", self.lines(), self.complaints());
             }
             let line = self.logs().into_iter().find(|line| line["message"] == "listening")?;
             line["port"].as_u64()
@@ -86,20 +82,12 @@ impl Process {
 
     /// Waits for the end and for the last byte of both streams.
     pub async fn exit(&mut self, within: Duration) -> Exit {
-        let status = until("the process exits", within, async || {
-            self.child.try_wait().expect("the process can be waited for")
-        })
-        .await;
+        let status =
+            until("the process exits", within, async || self.child.try_wait().expect("the process can be waited for"))
+                .await;
         self.resume_reading();
-        until("both streams end", SOON, async || {
-            (self.out.ended() && self.err.ended()).then_some(())
-        })
-        .await;
-        Exit {
-            code: status.code().unwrap_or(-1),
-            out: self.out.lines().join("\n"),
-            err: self.err.lines().join("\n"),
-        }
+        until("both streams end", SOON, async || (self.out.ended() && self.err.ended()).then_some(())).await;
+        Exit { code: status.code().unwrap_or(-1), out: self.out.lines().join("\n"), err: self.err.lines().join("\n") }
     }
 
     /// Leaves what comes on stdout in the pipe.
@@ -137,10 +125,7 @@ impl Drop for Process {
         self.child.kill().ok();
         self.child.wait().ok();
         if std::thread::panicking() {
-            eprintln!(
-                "the process said:\n{}",
-                [self.lines(), self.complaints()].concat().join("\n")
-            );
+            eprintln!("the process said:\n{}", [self.lines(), self.complaints()].concat().join("\n"));
         }
     }
 }

@@ -145,11 +145,7 @@ async fn carry(client: TcpStream, upstream: String, mut mode: watch::Receiver<Mo
 }
 
 /// Hands on what comes, whenever it may.
-async fn pump(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    mut mode: watch::Receiver<Mode>,
-) {
+async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut mode: watch::Receiver<Mode>) {
     let mut buffer = [0; 16 << 10];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         let passes = mode.wait_for(|mode| *mode == Mode::Pass).await.is_ok();

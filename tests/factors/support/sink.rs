@@ -20,13 +20,7 @@ impl Sink {
     pub async fn start(letters: usize) -> Self {
         let (port, stop) = (closed_port(), CancellationToken::new());
         let (sender, mut inbox) = broadcast::channel(letters);
-        tokio::spawn(mailcrab::mail_server(
-            Ipv4Addr::LOCALHOST.into(),
-            port,
-            sender,
-            false,
-            stop.clone(),
-        ));
+        tokio::spawn(mailcrab::mail_server(Ipv4Addr::LOCALHOST.into(), port, sender, false, stop.clone()));
         let ids = Arc::<Mutex<Vec<String>>>::default();
         let kept = Arc::clone(&ids);
         tokio::spawn(async move {
@@ -34,10 +28,8 @@ impl Sink {
                 kept.lock().expect("no reader panicked").push(id(&letter));
             }
         });
-        until("the mail server listens", SOON, async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
-        })
-        .await;
+        until("the mail server listens", SOON, async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok())
+            .await;
         Self { port, ids, _stop: stop.drop_guard() }
     }
 

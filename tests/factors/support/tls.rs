@@ -72,8 +72,7 @@ pub enum Way {
 }
 
 impl Way {
-    pub const ALL: [Self; 5] =
-        [Self::Postgres, Self::Redis, Self::Smtps, Self::Starttls, Self::Storage];
+    pub const ALL: [Self; 5] = [Self::Postgres, Self::Redis, Self::Smtps, Self::Starttls, Self::Storage];
 
     pub fn variable(self) -> &'static str {
         match self {
@@ -160,12 +159,7 @@ impl Drop for Front {
     }
 }
 
-async fn carry(
-    client: TcpStream,
-    way: Way,
-    tls: TlsAcceptor,
-    opened: &AtomicUsize,
-) -> io::Result<()> {
+async fn carry(client: TcpStream, way: Way, tls: TlsAcceptor, opened: &AtomicUsize) -> io::Result<()> {
     let mut client = BufReader::new(client);
     match way {
         Way::Postgres => agree(&mut client).await?,
@@ -193,9 +187,7 @@ async fn agree(client: &mut BufReader<TcpStream>) -> io::Result<()> {
 /// What a mail server says until TLS begins.
 async fn greet(client: &mut BufReader<TcpStream>) -> io::Result<()> {
     client.write_all(b"220 front ESMTP\r\n").await?;
-    for (asked, answer) in
-        [("EHLO ", "250-front\r\n250 STARTTLS\r\n"), ("STARTTLS", "220 go on\r\n")]
-    {
+    for (asked, answer) in [("EHLO ", "250-front\r\n250 STARTTLS\r\n"), ("STARTTLS", "220 go on\r\n")] {
         let mut line = String::new();
         client.read_line(&mut line).await?;
         assert!(line.starts_with(asked), "{line}");
