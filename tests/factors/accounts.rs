@@ -78,6 +78,28 @@ async fn of_twenty_parallel_uses_of_a_token_one_succeeds() {
 }
 
 #[tokio::test]
+async fn a_token_expires_after_a_day_and_one_for_a_reset_after_an_hour() {
+    let (deploy, web, _worker) = running().await;
+    let account = Client::new().signed_up(&web).await;
+    let (client, pending) = (Client::new(), Account::new());
+    client.post(&web, "/api/v1/accounts", pending.credentials()).await;
+    client.post(&web, "/api/v1/password-resets", json!({ "email": account.email })).await;
+    let verify = mail::token(&pending.email, "verify").await;
+    let reset = mail::token(&account.email, "reset").await;
+
+    let mut connection = deploy.connection().await;
+    let hours = "select round(extract(epoch from expires_at - now()) / 3600)::int from token order by 1";
+    let hours: Vec<i32> = sqlx::query_scalar(hours).fetch_all(&mut connection).await.expect("the tokens");
+    assert_eq!(hours, [1, 24]);
+    let expire = sqlx::query("update token set expires_at = now()");
+    expire.execute(&mut connection).await.expect("the tokens expire");
+
+    let reset = json!({ "token": reset, "password": "another good one" });
+    client.post(&web, "/api/v1/verifications", json!({ "token": verify })).await.is_problem(422);
+    client.put(&web, "/api/v1/password-resets", reset).await.is_problem(422);
+}
+
+#[tokio::test]
 async fn a_token_serves_no_other_purpose() {
     let (_deploy, web, _worker) = running().await;
     let (client, account) = (Client::new(), Account::new());
@@ -115,6 +137,20 @@ async fn a_reset_for_an_unknown_address_is_answered_alike() {
     let answer = Client::new().post(&web, "/api/v1/password-resets", body).await;
 
     assert_eq!(answer.status, 202, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn the_sixth_letter_of_a_day_to_one_address_is_not_sent() {
+    let (_deploy, web, _worker) = running().await;
+    let email = json!({ "email": Account::new().email });
+
+    for _ in 0..5 {
+        assert_eq!(Client::new().post(&web, "/api/v1/password-resets", email.clone()).await.status, 202);
+    }
+
+    let sixth = Client::new().post(&web, "/api/v1/password-resets", email).await;
+    sixth.is_problem(429);
+    assert!(sixth.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 3_600), "{sixth:?}");
 }
 
 #[tokio::test]

@@ -193,3 +193,32 @@ async fn another_url_is_another_database() {
     assert_eq!(Client::new().sign_in(&web, &account).await.status, 201);
     assert_eq!(Client::new().sign_in(&elsewhere, &account).await.status, 401);
 }
+
+#[tokio::test]
+async fn a_password_that_stands_percent_encoded_in_a_url_is_decoded() {
+    const PASSWORD: &str = "p/+@: %";
+    let (deploy, name) = (Deploy::new().await, format!("odd_{}", random()));
+    let client = redis::Client::open(service("REDIS_URL")).expect("a URL");
+    let mut redis = client.get_multiplexed_async_connection().await.expect("the test reaches Redis");
+    let mut role = redis::cmd("ACL");
+    let role = role.arg("SETUSER").arg(&name).arg("on").arg(format!(">{PASSWORD}")).arg("~*").arg("+@all");
+    let () = role.query_async(&mut redis).await.expect("a user of Redis");
+    let mut connection = deploy.connection().await;
+    let create = format!("create role {name} login superuser password '{PASSWORD}'");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.expect("a role");
+
+    let mut odd = deploy.copy();
+    for variable in ["DATABASE_URL", "REDIS_URL"] {
+        let mut url = url::Url::parse(deploy.var(variable)).expect("a URL");
+        url.set_username(&name).expect("a name");
+        url.set_password(Some("p%2F+%40%3A%20%25")).expect("a password");
+        odd.set(variable, url.as_str());
+    }
+    let doctor = odd.run("doctor", &[]).await;
+
+    let drop = format!("drop role {name}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut connection).await.expect("the role is gone");
+    let () = redis::cmd("ACL").arg("DELUSER").arg(&name).query_async(&mut redis).await.expect("as is the user");
+    assert_eq!(doctor.code, 0, "{doctor:?}");
+    assert!(!format!("{doctor:?}").contains(PASSWORD), "{doctor:?}");
+}

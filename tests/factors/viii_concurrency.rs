@@ -1,5 +1,6 @@
 //! VIII. Work is divided among process types, and scaled by running more of them.
 
+use crate::support::sink::refusing;
 use crate::support::*;
 use rustix::process::Signal;
 
@@ -84,6 +85,77 @@ async fn a_killed_workers_letter_is_taken_over() {
 
     until("the letter arrives", Duration::from_secs(40), async || {
         (!mail::to(&account.email).await.is_empty()).then_some(())
+    })
+    .await;
+}
+
+/// Asks for a letter that the mail server answers with `reply`; tells what `jobs list` says of it then.
+async fn refused(reply: &'static str) -> (Deploy, Account, String) {
+    let deploy = Deploy::new().await;
+    let (web, account) = (deploy.web().await, Account::new());
+    let refusing = deploy.copy().with("SMTP_URL", &refusing(reply).await);
+    let mut worker = refusing.worker();
+    Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
+    let listed = until("the reply is kept", SOON, async || {
+        let listed = deploy.run("jobs", &["list"]).await.out;
+        listed.contains(&reply[4..]).then_some(listed)
+    });
+    let listed = listed.await;
+    worker.stop();
+    assert_eq!(worker.exit(SOON).await.code, 0);
+    (deploy, account, listed)
+}
+
+#[tokio::test]
+async fn a_letter_refused_for_good_is_dead_at_once_until_an_operator_retries_it() {
+    let (deploy, account, listed) = refused("550 no such mailbox here").await;
+
+    let dead = deploy.run("jobs", &["list", "--dead"]).await.out;
+    assert!(dead.contains("550") && dead.contains("no such mailbox here"), "{listed}{dead}");
+    let retried = deploy.run("jobs", &["retry", "--dead"]).await;
+    assert_eq!((retried.code, retried.out.as_str()), (0, "1 due now\n"), "{retried:?}");
+    let _worker = deploy.worker();
+
+    assert_eq!(mail::letters(&account.email, 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_letter_refused_for_now_is_tried_again_later_or_discarded() {
+    let (deploy, _, listed) = refused("451 come back later").await;
+
+    let dead = deploy.run("jobs", &["list", "--dead"]).await.out;
+    assert!(!dead.contains("send_letter"), "{listed}{dead}");
+    let mut connection = deploy.connection().await;
+    let job = sqlx::query_as("select id, run_at > updated_at from graphile_worker._private_jobs");
+    let (id, later): (i64, bool) = job.fetch_one(&mut connection).await.expect("a job");
+    assert!(later, "{listed}");
+    assert_eq!(deploy.run("jobs", &["discard", &id.to_string()]).await.code, 0);
+    assert_ne!(deploy.run("jobs", &["discard", &id.to_string()]).await.code, 0, "it is gone");
+}
+
+#[tokio::test]
+async fn what_has_expired_is_cleaned_up_and_the_rest_is_kept() {
+    let deploy = Deploy::new().await;
+    let mut connection = deploy.connection().await;
+    let add = "with pending as (
+                   insert into sign_up (id, email, password_hash, created_at)
+                   values (gen_random_uuid(), 'new@example.com', '-', now()),
+                          (gen_random_uuid(), 'old@example.com', '-', now() - interval '8 days')
+                   returning id, email)
+               insert into letter (id, kind, recipient, sign_up_id)
+               select gen_random_uuid(), 'sign_up', email, id from pending;
+               insert into token (hash, letter_id, expires_at)
+               select sha256(n::text::bytea), id, now() + n * interval '1 hour'
+                 from letter, generate_series(-1, 1, 2) as n where recipient = 'new@example.com';
+               select graphile_worker.add_job('clean_up', payload => '{}')";
+    sqlx::raw_sql(add).execute(&mut connection).await.expect("rows are added");
+
+    let _workers = [deploy.worker(), deploy.worker()];
+
+    let left = "select (select count(*) from sign_up), (select count(*) from letter), (select count(*) from token)";
+    until("what has expired is gone", SOON, async || {
+        let left: (i64, i64, i64) = sqlx::query_as(left).fetch_one(&mut connection).await.expect("a row");
+        (left == (1, 1, 1)).then_some(())
     })
     .await;
 }

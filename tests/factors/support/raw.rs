@@ -1,6 +1,6 @@
 //! HTTP by hand, for requests that no client would send.
 
-use super::{Process, SOON};
+use super::{Duration, Process, SOON};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -19,6 +19,15 @@ impl Raw {
 
     pub async fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.expect("the request goes on");
+    }
+
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    /// Whether nothing comes in all that time.
+    pub async fn is_silent_for(&self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.stream.readable()).await.is_err()
     }
 
     /// Reads until the text stands in what has come.

@@ -1,10 +1,12 @@
-//! A mail server of a test's own, for more letters than all tests together should share.
+//! Mail servers of a test's own: one for more letters than all tests together should share, one that takes none.
 
 use super::{SOON, closed_port, until, with_address};
 use mailcrab::MailMessage;
 use serde_json::json;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -28,8 +30,7 @@ impl Sink {
                 kept.lock().expect("no reader panicked").push(id(&letter));
             }
         });
-        until("the mail server listens", SOON, async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok())
-            .await;
+        until("the mail server listens", SOON, async || TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
         Self { port, ids, _stop: stop.drop_guard() }
     }
 
@@ -48,4 +49,28 @@ fn id(letter: &MailMessage) -> String {
     let headers = letter["headers"].as_object().expect("headers");
     let id = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("message-id"));
     id.expect("a Message-ID").1.to_string()
+}
+
+/// A mail server that answers every recipient with one reply. Gone with the test's runtime.
+pub async fn refusing(reply: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(refuse(client, reply));
+        }
+    });
+    with_address("smtp://host", port)
+}
+
+async fn refuse(client: TcpStream, reply: &str) -> std::io::Result<()> {
+    let mut client = BufReader::new(client);
+    client.write_all(b"220 ready\r\n").await?;
+    let mut line = String::new();
+    while client.read_line(&mut line).await? > 0 {
+        let reply = if line.starts_with("RCPT") { reply } else { "250 fine" };
+        client.write_all(format!("{reply}\r\n").as_bytes()).await?;
+        line.clear();
+    }
+    Ok(())
 }
