@@ -1,18 +1,21 @@
 //! VI Processes: all that a process holds is handles to attached services.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
-use axum::extract::FromRef;
 use sqlx::PgPool;
 
 use crate::services::{self, Redis};
 use crate::{accounts::password::Hasher, config::Config, http::health::Health, mail::Mailer, storage::Storage};
 
-/// Handles to attached services, and no data: any process can answer any request.
-#[derive(Clone, FromRef)]
-pub struct App {
+/// Handles to attached services, and no data: any process can answer any request. Every request clones it a
+/// few times, so that a clone must cost nothing.
+#[derive(Clone)]
+pub struct App(Arc<Handles>);
+
+/// What an [`App`] holds.
+pub struct Handles {
     /// What varies between deploys.
-    pub config: Arc<Config>,
+    pub config: Config,
     /// Postgres.
     pub db: PgPool,
     /// Redis: sessions and rate limits.
@@ -36,6 +39,15 @@ impl App {
         let mailer = Mailer::new(&config)?;
         let storage = Storage::new(&config)?;
         let health = Health::watch(db.clone(), redis.clone(), mailer.clone(), storage.clone());
-        Ok(Self { config: Arc::new(config), db, redis, mailer, storage, hasher: Hasher::default(), health })
+        let hasher = Hasher::default();
+        Ok(Self(Arc::new(Handles { config, db, redis, mailer, storage, hasher, health })))
+    }
+}
+
+impl Deref for App {
+    type Target = Handles;
+
+    fn deref(&self) -> &Handles {
+        &self.0
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use opentelemetry::propagation::TextMapPropagator;
+pub use opentelemetry::trace::SpanContext;
 use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{SpanExporter as Otlp, WithHttpConfig};
@@ -98,9 +99,10 @@ impl Span {
     }
 
     fn start(kind: SpanKind, name: String, traceparent: Option<&str>) -> Self {
-        let header = traceparent.map(|value| ("traceparent".to_owned(), value.to_owned()));
-        let headers: HashMap<_, _> = header.into_iter().collect();
-        let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &headers);
+        let parent = traceparent.map_or_else(Context::new, |value| {
+            let header = HashMap::from([("traceparent".to_owned(), value.to_owned())]);
+            TraceContextPropagator::new().extract_with_context(&Context::new(), &header)
+        });
         let (_, tracer) = TRACES.get_or_init(|| {
             let off = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff);
             with_tracer(off.build())
@@ -114,11 +116,9 @@ impl Span {
         self.0.span_context().trace_id().to_string()
     }
 
-    /// The W3C trace context by which another process goes on.
-    pub fn traceparent(&self) -> String {
-        let context = self.0.span_context();
-        let (trace, span) = (context.trace_id(), context.span_id());
-        format!("00-{trace}-{span}-{:02x}", context.trace_flags())
+    /// By which another process goes on.
+    pub fn context(&self) -> SpanContext {
+        self.0.span_context().clone()
     }
 
     /// Ends a request's span.
@@ -137,6 +137,11 @@ impl Span {
     fn set(&mut self, name: &'static str, value: impl Into<opentelemetry::Value>) {
         self.0.set_attribute(KeyValue::new(name, value));
     }
+}
+
+/// The W3C trace context of a span.
+pub fn traceparent(span: &SpanContext) -> String {
+    format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags())
 }
 
 /// OTLP, on the runtime: the SDK exports from a thread of its own.

@@ -16,7 +16,7 @@ pub struct RequestContext {
     /// The trace that it is part of: 32 hexadecimal digits.
     pub trace_id: String,
     /// What a job needs to go on with that trace.
-    traceparent: String,
+    span: traces::SpanContext,
 }
 
 impl RequestContext {
@@ -26,7 +26,7 @@ impl RequestContext {
         Self {
             request_id: request_id.map_or_else(new_id, str::to_owned),
             trace_id: span.trace_id(),
-            traceparent: span.traceparent(),
+            span: span.context(),
         }
     }
 
@@ -40,7 +40,7 @@ impl RequestContext {
 pub fn current() -> jobs::Context {
     let context = CURRENT.try_with(|context| jobs::Context {
         request_id: Some(context.request_id.clone()),
-        traceparent: Some(context.traceparent.clone()),
+        traceparent: Some(traces::traceparent(&context.span)),
     });
     context.unwrap_or_default()
 }

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::problem::Problem;
 use crate::{admin, logs, release};
-use crate::{config::Config, mail::Mailer, services::Redis, state::App, storage::Storage};
+use crate::{mail::Mailer, services::Redis, state::App, storage::Storage};
 
 const DATABASE_PAUSE: Duration = Duration::from_millis(500);
 const DATABASE_LIMIT: Duration = Duration::from_secs(1);
@@ -114,7 +114,8 @@ pub fn routes() -> Router<App> {
 }
 
 /// Ready when what every request needs is there; the rest is only told.
-async fn ready(State(health): State<Health>) -> super::Result<Json<Value>> {
+async fn ready(State(app): State<App>) -> super::Result<Json<Value>> {
+    let health = &app.health;
     let found = health.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let up = |name| found.get(name) == Some(&Ok(()));
     let mut checks = json!({});
@@ -136,14 +137,14 @@ async fn ready(State(health): State<Health>) -> super::Result<Json<Value>> {
     Ok(Json(json!({ "status": status, "checks": checks })))
 }
 
-async fn version(State(config): State<Arc<Config>>, State(health): State<Health>) -> Json<Value> {
+async fn version(State(app): State<App>) -> Json<Value> {
     Json(json!({
         "name": env!("CARGO_PKG_NAME"),
         "version": env!("CARGO_PKG_VERSION"),
         "commit": admin::COMMIT,
-        "release": config.release_id,
+        "release": app.config.release_id,
         "process": logs::process(),
         "instance": logs::instance(),
-        "started_at": health.started_at.format(&Rfc3339).unwrap_or_default(),
+        "started_at": app.health.started_at.format(&Rfc3339).unwrap_or_default(),
     }))
 }

@@ -43,7 +43,7 @@ const SECURITY: [(HeaderName, &str); 6] = [
 ];
 
 /// Gives the request its ids, confines its panic, logs and counts its answer.
-pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
@@ -63,6 +63,7 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
         route = route.unwrap_or_default(),
     );
     let request_id = HeaderValue::from_str(&context.request_id);
+    forget_host(&mut request);
 
     let answer = async {
         let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
@@ -97,13 +98,12 @@ pub fn security_headers(config: &Config, headers: &mut HeaderMap) {
 }
 
 /// Takes away the host that the client names: `PUBLIC_URL` alone says who we are.
-pub async fn without_host(mut request: Request, next: Next) -> Response {
+fn forget_host(request: &mut Request) {
     request.headers_mut().remove(header::HOST);
     if request.uri().authority().is_some() {
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
     }
-    next.run(request).await
 }
 
 /// Refuses what a page of another site makes a browser send.
@@ -121,7 +121,7 @@ pub fn same_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response
 pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().is_some();
     let request = if matched && !request.body().is_end_stream() {
-        match buffered(request).await {
+        match Box::pin(buffered(request)).await {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
         }

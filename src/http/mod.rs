@@ -6,7 +6,7 @@ pub mod health;
 pub mod middleware;
 pub mod problem;
 
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::{Router, response::Html, routing::get};
 
 use crate::state::App;
@@ -30,7 +30,6 @@ pub fn router(app: App) -> Router {
         // From the inside out:
         .layer(from_fn_with_state(app.clone(), middleware::limit)) // body, then handler, in time
         .layer(middleware::same_origin(&app.config)) // no requests caused by other sites
-        .layer(from_fn(middleware::without_host)) // nor by a Host made up for them
-        .layer(from_fn_with_state(app.clone(), middleware::observe)) // ids, log, headers, panics
+        .layer(from_fn_with_state(app.clone(), middleware::observe)) // ids, log, headers, panics, no Host
         .with_state(app)
 }

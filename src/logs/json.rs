@@ -1,10 +1,12 @@
 //! XI: the format of a line, which is one JSON object.
 
-use std::{fmt::Debug, io::Write};
+use std::fmt::Debug;
+use std::io::Write;
+use std::sync::OnceLock;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use serde_json::json;
+use time::OffsetDateTime;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -17,39 +19,32 @@ use crate::config::LogFormat;
 /// The members of every line; a field of such a name gets another.
 const RESERVED: [&str; 6] = ["timestamp", "level", "target", "process", "release", "instance"];
 
-#[derive(Serialize)]
-struct Line<'a> {
-    timestamp: String,
-    level: &'a str,
-    message: Value,
-    #[serde(flatten)]
-    fields: Map<String, Value>,
-    target: &'a str,
-    process: &'a str,
-    release: &'a str,
-    instance: &'a str,
-}
-
-impl<'a> Line<'a> {
-    fn new(level: &'a str, target: &'a str, message: Value, fields: Map<String, Value>) -> Self {
-        let timestamp = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
-        let (process, instance) = (process(), instance());
-        let release = PROCESS.get().map_or("", |process| &process.release);
-        Self { timestamp, level, message, fields, target, process, release, instance }
-    }
-
-    fn text(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default() + "\n"
-    }
-}
-
 /// A line that does not pass through tracing.
-pub(super) fn line(level: &str, message: &str, field: &str, value: Value) -> String {
+pub(super) fn line(level: &str, message: &str, field: &'static str, value: impl Serialize) -> Vec<u8> {
+    let mut fields = Fields::default();
+    fields.add("message", message);
+    fields.add(field, value);
     if PROCESS.get().is_some_and(|process| process.format == LogFormat::Text) {
-        return format!("{level} {message} {field}={value}\n");
+        return format!("{level} {}\n", String::from_utf8_lossy(&fields.text)).into();
     }
-    let fields = Map::from_iter([(field.to_owned(), value)]);
-    Line::new(level, module_path!(), message.into(), fields).text()
+    whole(level, module_path!(), &fields)
+}
+
+fn whole(level: &str, target: &str, fields: &Fields) -> Vec<u8> {
+    static TAIL: OnceLock<String> = OnceLock::new();
+    let tail = TAIL.get_or_init(|| {
+        let release = PROCESS.get().map_or("", |process| &process.release);
+        let (process, release, instance) = (json!(process()), json!(release), json!(instance()));
+        format!("\"process\":{process},\"release\":{release},\"instance\":{instance}}}\n")
+    });
+    let now = OffsetDateTime::now_utc();
+    let (date, (hour, minute, second, micro)) = (now.date(), now.to_hms_micro());
+    let mut line = Vec::with_capacity(512);
+    let _ =
+        write!(line, "{{\"timestamp\":\"{date}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z\",\"level\":\"{level}\"");
+    line.extend_from_slice(&fields.text);
+    let _ = write!(line, ",\"target\":\"{target}\",{tail}");
+    line
 }
 
 /// Writes each event as a line, with the fields of the spans that it is in.
@@ -73,57 +68,81 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Json {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let (metadata, mut fields) = (event.metadata(), Fields::default());
         event.record(&mut fields);
-        let Fields(mut fields) = fields;
+        if !fields.has("message") {
+            fields.add("message", metadata.name());
+        }
         // An inner span comes first: what it names the same as an outer one counts.
         for span in context.event_scope(event).into_iter().flatten() {
-            for (name, value) in span.extensions().get::<Fields>().into_iter().flat_map(|span| &span.0) {
-                fields.entry(name).or_insert_with(|| value.clone());
+            if let Some(outer) = span.extensions().get::<Fields>() {
+                fields.join(outer);
             }
         }
-        let metadata = event.metadata();
-        let message = fields.remove("message").unwrap_or_else(|| metadata.name().into());
-        let line = Line::new(metadata.level().as_str(), metadata.target(), message, fields);
-        let _ = Stdout.write_all(line.text().as_bytes());
+        let _ = Stdout.write_all(&whole(metadata.level().as_str(), metadata.target(), &fields));
     }
 }
 
-/// The fields of a span or an event.
+/// The fields of a span or an event, each as `,"name":value`.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Fields {
+    text: Vec<u8>,
+    /// The name of each, and where it ends.
+    ends: Vec<(&'static str, usize)>,
+}
 
 impl Fields {
-    fn add(&mut self, field: &Field, value: Value) {
-        let name = field.name().trim_start_matches("r#");
-        let mark = if RESERVED.contains(&name) { "_" } else { "" };
-        self.0.insert(format!("{name}{mark}"), value);
+    fn add(&mut self, name: &'static str, value: impl Serialize) {
+        let plain = name.trim_start_matches("r#");
+        let mark = if RESERVED.contains(&plain) { "_\":" } else { "\":" };
+        self.text.reserve(256);
+        for part in [",\"", plain, mark] {
+            self.text.extend_from_slice(part.as_bytes());
+        }
+        // It does not fail on a vector.
+        let _ = serde_json::to_writer(&mut self.text, &value);
+        self.ends.push((name, self.text.len()));
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.ends.iter().any(|(own, _)| *own == name)
+    }
+
+    fn join(&mut self, outer: &Self) {
+        let mut start = 0;
+        for (name, end) in &outer.ends {
+            if !self.has(name) {
+                self.text.extend_from_slice(&outer.text[start..*end]);
+                self.ends.push((name, self.text.len()));
+            }
+            start = *end;
+        }
     }
 }
 
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field, value.into()); // null if it is no number
+        self.add(field.name(), value); // null if it is no number
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, value.into());
+        self.add(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, value.into());
+        self.add(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, value.into());
+        self.add(field.name(), value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         let unmatched = field.name() == "route" && value.is_empty();
-        self.add(field, if unmatched { Value::Null } else { value.into() });
+        self.add(field.name(), (!unmatched).then_some(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.add(field, format!("{value:?}").into());
+        self.add(field.name(), format!("{value:?}"));
     }
 }

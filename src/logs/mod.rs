@@ -3,7 +3,7 @@
 mod json;
 mod stdout;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::{process::ExitCode, sync::OnceLock};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -69,8 +69,7 @@ pub fn fail(process: &'static str, errors: &Errors) -> ExitCode {
     let release = release.unwrap_or_else(|| "dev".to_owned());
     let _ = PROCESS.set(Process { name: process, release, format: LogFormat::Json });
     for (variable, sentence) in &errors.0 {
-        let line = line("ERROR", sentence, "variable", (*variable).into());
-        let _ = io::Write::write_all(&mut Stdout, line.as_bytes());
+        let _ = Stdout.write_all(&line("ERROR", sentence, "variable", variable));
     }
     ExitCode::from(crate::admin::BAD_CONFIG)
 }

@@ -68,8 +68,8 @@ impl Outlet {
             return true;
         }
         let message = "log lines were dropped because nobody read them";
-        let line = super::json::line("WARN", message, "dropped", self.untold.into());
-        let told = self.put(line.as_bytes());
+        let line = super::json::line("WARN", message, "dropped", self.untold);
+        let told = self.put(&line);
         if told {
             self.untold = 0;
         }
