@@ -15,10 +15,7 @@ pub type Error = Box<dyn std::error::Error>;
 pub(crate) const BAD_CONFIG: u8 = 78;
 
 /// The commit that the program was built from, or `unknown`.
-pub(crate) const COMMIT: &str = match option_env!("COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
+pub(crate) const COMMIT: &str = env!("COMMIT");
 
 /// Runs an admin task: arguments, then config, then `task`. Errors stand on stderr, as sentences.
 pub fn run<A: Parser>(task: impl AsyncFnOnce(A, Config) -> Result<(), Error>) -> ExitCode {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use graphile_worker::{Schema, WorkerUtils};
 use sqlx::migrate::{Migration, Migrator};
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -25,8 +25,8 @@ const LOCK: i64 = 0x7265_6c65_6173_6500;
 const APPLIED: &str = "select version from _sqlx_migrations where success";
 
 /// Whether the database has all that this release needs.
-pub async fn is_migrated(db: &PgPool) -> sqlx::Result<bool> {
-    let versions = applied(db, APPLIED).await?;
+pub async fn is_migrated(db: &mut PgConnection) -> sqlx::Result<bool> {
+    let versions = applied(&mut *db, APPLIED).await?;
     let queue = applied(db, "select id::bigint from graphile_worker.migrations").await?;
     let ours = MIGRATOR.iter().all(|migration| versions.contains(&migration.version));
     Ok(ours && queue.contains(&jobs::REVISION))
@@ -78,15 +78,13 @@ pub async fn seed(config: &Config) -> Result<String, Error> {
 
 /// Migrates on the connection that holds the lock, and gives the lock up.
 async fn migrate_on(mut connection: PgConnection, config: &Config) -> Result<(), Error> {
-    // A migration that waits for a busy table makes all others wait behind it.
-    sqlx::query("set lock_timeout = '3s'").execute(&mut connection).await?;
     let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
     // Ours is the lock; and the previous release may be put back on a newer database.
     migrator.set_locking(false).set_ignore_missing(true);
     migrator.run_direct(None, &mut connection, false).await?;
 
     // The queue takes no lock for its own schema: two at once would fail.
-    let pool = PgPool::connect_lazy_with(services::database_options(config)?);
+    let pool = PgPool::connect_lazy_with(options(config)?);
     WorkerUtils::new(&pool, Schema::default()).migrate().await?;
     pool.close().await;
     Ok(connection.close().await?)
@@ -110,10 +108,15 @@ async fn locked(config: &Config) -> Result<PgConnection, Error> {
     Ok(connection)
 }
 
+/// What waits for a busy table makes all others wait behind it, so that it must not do so for long.
+fn options(config: &Config) -> Result<PgConnectOptions, services::Error> {
+    Ok(services::database_options(config)?.options([("lock_timeout", "3s")]))
+}
+
 /// Connects, waiting a while for a server that is about to start, as a pool does.
 async fn connect(config: &Config) -> Result<PgConnection, Error> {
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_LIMIT);
-    let connection = pool.connect_lazy_with(services::database_options(config)?).acquire().await;
+    let connection = pool.connect_lazy_with(options(config)?).acquire().await;
     let connection = connection.map_err(|error| match error {
         sqlx::Error::PoolTimedOut => "DATABASE_URL: Postgres does not answer in time".to_owned(),
         error => format!("DATABASE_URL: Postgres does not answer: {error}"),

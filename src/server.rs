@@ -7,6 +7,7 @@ use axum::{Router, body::Body, http::Request};
 use futures_util::FutureExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -18,8 +19,13 @@ use crate::{admin, shutdown, traces};
 
 /// How long a client may take for a request's head, and may stay idle between two requests.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// How many bytes a request's head may have.
+const HEAD_SIZE: usize = 64 << 10;
+/// How long an answer may wait for its reader, in milliseconds.
+#[cfg(target_os = "linux")]
+const WRITE_LIMIT_MS: u32 = 30_000;
 /// How long to leave the open files alone when there are too many.
-const BACK_OFF: Duration = Duration::from_millis(100);
+const BACK_OFF: Duration = Duration::from_millis(500);
 /// How long the database may take to say goodbye.
 const CLOSE_LIMIT: Duration = Duration::from_millis(400);
 
@@ -27,9 +33,11 @@ const CLOSE_LIMIT: Duration = Duration::from_millis(400);
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-/// Serves `router` on `PORT` until `stop`, then drains.
-/// Errors: the port cannot be bound.
+/// Serves `router` on `PORT` until `stop`, then drains. Errors: the port cannot be bound.
 pub async fn run(app: App, router: Router, stop: CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
+    // Sockets are files, of which a process may open no more than 1,024 as a rule, but raise that itself.
+    let files = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
     let listener = bind(app.config.port).await?;
     tracing::info!(port = listener.local_addr()?.port(), "listening");
     let connections = Connections::new(router, app.config.max_connections);
@@ -128,6 +136,9 @@ impl Connections {
         self.tasks.spawn(async move {
             let _slot = slot;
             let _ = stream.set_nodelay(true);
+            // A client that reads no more would hold its place for ever.
+            #[cfg(target_os = "linux")]
+            let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, WRITE_LIMIT_MS);
             let service = service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(Peer(peer));
                 // A router is always ready.
@@ -137,6 +148,7 @@ impl Connections {
                 http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD_LIMIT)
+                    .max_buf_size(HEAD_SIZE)
                     .serve_connection(TokioIo::new(stream), service)
             );
             // What a client does wrong is its own affair, so errors are not logged. The connection

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection, PgPool};
+use time::OffsetDateTime;
 use tokio::time::timeout;
 
 use crate::config::Config;
@@ -111,9 +112,10 @@ pub fn database_options(config: &Config) -> Result<PgConnectOptions, Error> {
 pub fn database(config: &Config) -> Result<PgPool, Error> {
     let options = database_options(config)?.options([("statement_timeout", "5s")]);
     Ok(PgPoolOptions::new()
-        .max_connections(config.database_pool_size)
+        // One more looks after the database's health.
+        .max_connections(config.database_pool_size.saturating_sub(1).max(1))
         .min_connections(0)
-        .acquire_timeout(Duration::from_secs(1))
+        .acquire_timeout(Duration::from_secs(2))
         .test_before_acquire(false)
         // The pool waits for ever for a connection that went silent: this gives it up.
         .after_release(|connection, _| {
@@ -226,8 +228,8 @@ impl Redis {
 }
 
 fn milliseconds() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    let now = OffsetDateTime::now_utc();
+    now.unix_timestamp() * 1_000 + i64::from(now.millisecond())
 }
 
 #[cfg(test)]

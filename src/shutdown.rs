@@ -33,12 +33,15 @@ pub fn requested() -> CancellationToken {
 /// which load balancers look elsewhere.
 pub async fn drained(app: &App, stop: &CancellationToken) -> Instant {
     stop.cancelled().await;
-    let stopped = Instant::now();
+    let (stopped, deadline) = (Instant::now(), deadline(app));
     app.health.drain();
-    let grace = Duration::from_secs(app.config.shutdown_grace_seconds);
-    let deadline = stopped + grace.saturating_sub(LAST_MOMENTS);
     let drain = Duration::from_secs(app.config.drain_seconds.into());
     tracing::info!(drain_seconds = drain.as_secs(), "stopping");
     sleep_until(deadline.min(stopped + drain)).await;
     deadline
+}
+
+/// By when all must be done that is stopped now.
+pub(crate) fn deadline(app: &App) -> Instant {
+    Instant::now() + Duration::from_secs(app.config.shutdown_grace_seconds).saturating_sub(LAST_MOMENTS)
 }

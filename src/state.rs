@@ -38,7 +38,8 @@ impl App {
         let redis = services::redis(&config)?;
         let mailer = Mailer::new(&config)?;
         let storage = Storage::new(&config)?;
-        let health = Health::watch(db.clone(), redis.clone(), mailer.clone(), storage.clone());
+        let health =
+            Health::watch(services::database_options(&config)?, redis.clone(), mailer.clone(), storage.clone());
         let hasher = Hasher::default();
         Ok(Self(Arc::new(Handles { config, db, redis, mailer, storage, hasher, health })))
     }

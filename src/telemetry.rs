@@ -2,11 +2,11 @@
 
 use std::{error::Error, sync::OnceLock};
 
-use axum::{Router, extract::State, routing::get};
+use axum::{Router, extract::State, middleware::from_fn_with_state, routing::get};
 use prometheus::{Counter, Gauge, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{self, problem::Problem};
+use crate::http::{self, middleware::observe as observe_request, problem::Problem};
 use crate::server::{self, Connections};
 use crate::{admin, jobs, logs, services::Limited, state::App};
 
@@ -34,8 +34,7 @@ pub(crate) fn known(method: &str) -> &'static str {
 }
 
 /// Serves `/metrics` and the health routes on `METRICS_PORT`, if it is set, until the process ends:
-/// it is there that a process which drains is seen to do so.
-/// Errors: the port cannot be bound.
+/// it is there that a process which drains is seen to do so. Errors: the port cannot be bound.
 pub async fn serve(app: &App, stop: &CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
     let Some(port) = app.config.metrics_port else {
         return Ok(());
@@ -46,7 +45,9 @@ pub async fn serve(app: &App, stop: &CancellationToken) -> Result<(), Box<dyn Er
     let listener = server::bind(port).await?;
     tracing::info!(port = listener.local_addr()?.port(), "serving metrics");
     let routes = Router::new().route("/metrics", get(metrics));
-    let router = routes.merge(http::health::routes()).with_state(app.clone());
+    let routes = routes.merge(http::health::routes()).fallback(async || Problem::NotFound);
+    let routes = routes.method_not_allowed_fallback(async || Problem::MethodNotAllowed);
+    let router = routes.layer(from_fn_with_state(app.clone(), observe_request)).with_state(app.clone());
     let (health, stop) = (app.health.clone(), stop.clone());
     tokio::spawn(async move {
         let drained = async {

@@ -60,7 +60,7 @@ fn variable(name: &str) -> Option<String> {
 
 /// Who sends the spans; what the environment says of it counts more than what we do.
 fn resource(config: &Config) -> Resource {
-    let resource = Resource::builder_empty()
+    let ours = Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes([
             KeyValue::new("service.name", env!("CARGO_PKG_NAME")),
@@ -69,10 +69,8 @@ fn resource(config: &Config) -> Resource {
             KeyValue::new("deployment.release", config.release_id.clone()),
         ])
         .with_detector(Box::new(EnvResourceDetector::new()));
-    match variable("OTEL_SERVICE_NAME") {
-        Some(name) => resource.with_service_name(name).build(),
-        None => resource.build(),
-    }
+    let name = variable("OTEL_SERVICE_NAME").map(|name| KeyValue::new("service.name", name));
+    ours.with_attributes(name).build()
 }
 
 /// A request's or a job's span, which ends when it is dropped. If nothing is exported, it is no

@@ -11,25 +11,40 @@ use graphile_worker::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Mutex, Notify};
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::jobs::{self, Failure};
-use crate::{accounts, jobs::driver::Patched, mail, release, state::App, traces};
+use crate::{accounts, jobs::driver::Patched, mail, release, services::Limited, shutdown, state::App, traces};
 
 const JOB_LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs jobs until `stop`, whatever happens to the database meanwhile.
+/// Runs jobs until `stop`, whatever happens to the database meanwhile. It ends within the grace.
 pub async fn run(app: App, stop: CancellationToken) {
+    let ended = async {
+        stop.cancelled().await;
+        sleep_until(shutdown::deadline(&app)).await;
+    };
+    let worked = async {
+        work(&app, &stop).await;
+        app.db.close().await;
+    };
+    tokio::select! {
+        () = worked => {}
+        () = ended => tracing::warn!("jobs are cut: the grace is over"),
+    }
+}
+
+async fn work(app: &App, stop: &CancellationToken) {
     let mut database = app.health.database();
     while stop.run_until_cancelled(database.wait_for(|reachable| *reachable)).await.is_some() {
         // A connection that went silent leaves the queue waiting for its answer, so the queue is
         // dropped with it.
         let result = tokio::select! {
-            result = queue(&app, &stop) => result,
+            result = queue(app, stop) => result,
             _ = database.wait_for(|reachable| !*reachable) => Err("out of reach".into()),
         };
         if let Err(error) = result {
@@ -42,7 +57,7 @@ pub async fn run(app: App, stop: CancellationToken) {
 /// Runs the queue's worker to its end.
 async fn queue(app: &App, stop: &CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
     // `init` would migrate, which is the release's task and needs its lock.
-    if !release::is_migrated(&app.db).await? {
+    if !release::is_migrated(&mut *app.db.acquire().await?).await? {
         return Err("the database is not migrated".into());
     }
     let grace = app.config.shutdown_grace_seconds.saturating_sub(5).min(10);
@@ -115,7 +130,7 @@ impl State {
         let Some(failure) = self.failures.lock().await.remove(job.id()) else {
             return;
         };
-        let settled = jobs::settle(&self.app.db, *job.id(), *job.attempts(), &failure).await;
+        let settled = jobs::settle(&self.app.db, *job.id(), *job.attempts(), &failure).limited().await;
         if let Err(error) = settled {
             tracing::warn!(job_id = job.id(), %error, "a job's failure is not recorded in full");
         }

@@ -11,8 +11,7 @@ use crate::http::problem::Problem;
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// Parses what a person typed.
-    /// Errors: a problem with the field `email`.
+    /// Parses what a person typed. Errors: a problem with the field `email`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let text = text.trim().to_lowercase();
         // Quoted local parts are legal and hide all of these; no provider gives them out.

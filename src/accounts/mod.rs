@@ -26,14 +26,17 @@ pub(crate) fn routes() -> Router<App> {
 /// Deletes what has expired: tokens at once, sign-ups and changes of address after a week, letters after a
 /// month. Answers how many rows.
 pub(crate) async fn clean_up(db: &PgPool) -> sqlx::Result<u64> {
-    let mut rows = 0;
+    let (mut tx, mut rows) = (db.begin().limited().await?, 0);
+    // After a long absence of workers there is more to delete than a query of a request may take.
+    sqlx::query("set local statement_timeout = '30s'").execute(&mut *tx).limited().await?;
     for delete in [
         sqlx::query!("delete from token where expires_at < now()"),
         sqlx::query!("delete from sign_up where created_at < now() - interval '7 days'"),
         sqlx::query!("delete from address_change where created_at < now() - interval '7 days'"),
         sqlx::query!("delete from letter where created_at < now() - interval '30 days'"),
     ] {
-        rows += delete.execute(db).limited().await?.rows_affected();
+        rows += delete.execute(&mut *tx).await?.rows_affected();
     }
+    tx.commit().limited().await?;
     Ok(rows)
 }

@@ -58,8 +58,7 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    /// The hash of a new password, to be stored.
-    /// Errors: [`Problem::Busy`] when too many wait already.
+    /// The hash of a new password, to be stored. Errors: [`Problem::Busy`] when too many wait already.
     pub async fn hash(&self, password: String) -> Result<String, Problem> {
         let hash = self.run(move || Argon2::default().hash_password(password.as_bytes()));
         let hash = hash.await?;
@@ -67,8 +66,7 @@ impl Hasher {
     }
 
     /// Whether it is the password of a hash. Without one the answer is no, after the same work: the time it
-    /// takes does not tell whether there is an account.
-    /// Errors: [`Problem::Busy`] when too many wait already.
+    /// takes does not tell whether there is an account. Errors: [`Problem::Busy`] when too many wait already.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Problem> {
         self.run(move || match hash {
             Some(hash) => Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok(),

@@ -11,6 +11,9 @@ use tokio::time::timeout;
 const LIMIT: Duration = Duration::from_secs(5);
 const CERTIFICATE: &str = "Check that the URL has a name that the server's certificate is for, and that \
     SSL_CERT_FILE is the file of its CA, unless the system trusts that.";
+const PENDING: &str = "migrations are pending";
+const MIGRATE: &str = "Run `migrate`.";
+const REACH: &str = "Check that it runs at this address, and takes this user and password.";
 const HTTPS: &str = "Give it an https origin wherever strangers come in.";
 
 /// Checks the config and every service, and says what to do.
@@ -48,47 +51,31 @@ fn main() -> ExitCode {
 }
 
 async fn checks(config: &Config) -> [Check; 5] {
+    let redis = async { Ok(services::redis(config)?.check().await?) };
+    let mail = async { Ok(Mailer::new(config)?.check().await?) };
+    let storage = async { Ok(Storage::new(config)?.check().await?) };
     let (database, redis, mail, storage) = tokio::join!(
-        check(
-            "DATABASE_URL",
-            "Postgres is up to date",
-            "Check that Postgres runs at this address, takes this user, and that `migrate` was run.",
-            database(config),
-        ),
-        check("REDIS_URL", "Redis answers", "Check that Redis runs at this address and takes this password.", async {
-            Ok(services::redis(config)?.check().await?)
-        },),
-        check(
-            "SMTP_URL",
-            "the mail server answers",
-            "Check that the mail server runs at this address and takes this user.",
-            async { Ok(Mailer::new(config)?.check().await?) },
-        ),
-        check(
-            "STORAGE_URL",
-            "the bucket answers",
-            "Check that the S3 server runs at this address, and that the key may use the bucket.",
-            async { Ok(Storage::new(config)?.check().await?) },
-        ),
+        check("DATABASE_URL", "Postgres is up to date", database(config)),
+        check("REDIS_URL", "Redis answers", redis),
+        check("SMTP_URL", "the mail server answers", mail),
+        check("STORAGE_URL", "the bucket answers", storage),
     );
     [public_url(config), database, redis, mail, storage]
 }
 
 /// Runs one check within its time.
-async fn check(
-    variable: &'static str,
-    well: &str,
-    remedy: &'static str,
-    look: impl Future<Output = Result<(), Error>>,
-) -> Check {
+async fn check(variable: &'static str, well: &str, look: impl Future<Output = Result<(), Error>>) -> Check {
     let result = timeout(LIMIT, look).await;
     let Err(error) = result.unwrap_or_else(|_| Err("it did not answer in time".into())) else {
         return Check { variable, status: "ok", message: well.into(), remedy: None };
     };
     let message = format!("{error}.");
-    let trust = ["certificate", "SSL_CERT_FILE"].iter().any(|word| message.contains(word));
-    let remedy = Some(if trust { CERTIFICATE } else { remedy });
-    Check { variable, status: "failed", message, remedy }
+    let remedy = match ["SSL_CERT_FILE", "certificate", PENDING].iter().find(|word| message.contains(**word)) {
+        Some(&PENDING) => MIGRATE,
+        Some(_) => CERTIFICATE,
+        None => REACH,
+    };
+    Check { variable, status: "failed", message, remedy: Some(remedy) }
 }
 
 fn public_url(config: &Config) -> Check {
@@ -100,11 +87,13 @@ fn public_url(config: &Config) -> Check {
 }
 
 async fn database(config: &Config) -> Result<(), Error> {
-    match release::is_migrated(&services::database(config)?).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err("migrations are pending".into()),
+    let mut connection = match services::database(config)?.acquire().await {
         // A pool hides why it cannot connect.
-        Err(sqlx::Error::PoolTimedOut) => Err("Postgres does not answer".into()),
-        Err(error) => Err(error.into()),
+        Err(sqlx::Error::PoolTimedOut) => return Err("Postgres does not answer".into()),
+        connection => connection?,
+    };
+    match release::is_migrated(&mut connection).await? {
+        true => Ok(()),
+        false => Err(PENDING.into()),
     }
 }

@@ -18,8 +18,8 @@ async fn main() -> ExitCode {
         let app = App::attach(config)?;
         telemetry::serve(&app, &stop).await?;
         tracing::info!("running jobs");
-        worker::run(app.clone(), stop).await;
-        tokio::join!(app.db.close(), traces::stop(traces::STOP_LIMIT));
+        worker::run(app, stop).await;
+        traces::stop(traces::STOP_LIMIT).await;
         Ok(())
     })
     .await

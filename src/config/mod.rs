@@ -36,20 +36,20 @@ pub struct Config {
     #[serde(deserialize_with = "types::directives")]
     pub log_level: String,
     pub log_format: LogFormat,
-    #[serde(deserialize_with = "types::positive")]
+    #[serde(deserialize_with = "types::number::<_, _, 3, 1_000>")]
     pub database_pool_size: u32,
-    #[serde(deserialize_with = "types::positive")]
+    #[serde(deserialize_with = "types::number::<_, _, 1, 1_000>")]
     pub worker_concurrency: usize,
-    #[serde(deserialize_with = "types::positive")]
+    #[serde(deserialize_with = "types::number::<_, _, 1, 1_000_000>")]
     pub max_connections: usize,
-    #[serde(deserialize_with = "types::positive")]
+    #[serde(deserialize_with = "types::number::<_, _, 1, 1_000_000_000>")]
     pub request_timeout_seconds: u64,
     pub drain_seconds: u32,
-    #[serde(deserialize_with = "types::positive")]
+    #[serde(deserialize_with = "types::number::<_, _, 1, 1_000_000_000>")]
     pub shutdown_grace_seconds: u64,
-    #[serde(deserialize_with = "types::positive")]
+    #[serde(deserialize_with = "types::number::<_, _, 1, 1_000_000_000>")]
     pub session_idle_seconds: u64,
-    #[serde(deserialize_with = "types::positive")]
+    #[serde(deserialize_with = "types::number::<_, _, 1, 1_000_000_000>")]
     pub session_max_seconds: u64,
     #[serde(default, deserialize_with = "types::networks")]
     pub trusted_proxies: Vec<IpNet>,
@@ -64,8 +64,7 @@ pub struct Config {
 
 impl Config {
     /// Reads the process's environment. An empty variable counts as unset; those that are not ours are not
-    /// looked at.
-    /// Errors: every missing or invalid variable at once, by name, never with its value.
+    /// looked at. Errors: every missing or invalid variable at once, by name, never with its value.
     pub fn from_env() -> Result<Self, Errors> {
         let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
         for variable in VARIABLES {

@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 use ipnet::IpNet;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
 /// A value that no log, error or `Debug` shows.
@@ -48,20 +49,20 @@ pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr>(from: D) -> Result<T
     by(from, |text| text.parse().ok())
 }
 
-/// A number from one to a billion.
-pub(super) fn positive<'de, D: Deserializer<'de>, N: TryFrom<u32>>(from: D) -> Result<N, D::Error> {
-    by(from, |text| {
-        let number = text.parse().ok().filter(|number| (1..=1_000_000_000).contains(number))?;
-        N::try_from(number).ok()
-    })
+/// A number within bounds.
+pub(super) fn number<'de, D, N, const LEAST: u32, const MOST: u32>(from: D) -> Result<N, D::Error>
+where
+    D: Deserializer<'de>,
+    N: TryFrom<u32>,
+{
+    by(from, |text| N::try_from(text.parse().ok().filter(|number| (LEAST..=MOST).contains(number))?).ok())
 }
 
-/// Log directives that tracing-subscriber takes.
+/// Log directives that tracing-subscriber takes, but for a bare word: it takes `inof` for the name of a target,
+/// and logs nothing else.
 pub(super) fn directives<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    by(from, |text| {
-        let parsed = text.parse::<tracing_subscriber::filter::Targets>();
-        parsed.is_ok().then(|| text.to_owned())
-    })
+    let known = |directive: &str| directive.contains('=') || directive.trim().parse::<LevelFilter>().is_ok();
+    by(from, |text| (text.split(',').all(known) && text.parse::<Targets>().is_ok()).then(|| text.to_owned()))
 }
 
 /// Networks in CIDR notation, separated by commas.

@@ -46,33 +46,21 @@ pub(super) const VARIABLES: &[Variable] = &[
     required(
         "PUBLIC_URL",
         "http://localhost:8080",
-        "the origin that people see: links in mail, the cookie's prefix, the origin that may post",
+        "the origin people see: in links, in cookies' names, and who may post",
     ),
     required(
         "DATABASE_URL",
         "postgres://app:password@localhost:5432/app",
-        "the Postgres to attach; sslmode=verify-full asks for TLS",
+        "Postgres; sslmode=verify-full asks for TLS",
     ),
-    required(
-        "REDIS_URL",
-        "redis://:password@localhost:6379/0",
-        "the Redis that keeps sessions and rate limits; rediss:// asks for TLS",
-    ),
-    required(
-        "SMTP_URL",
-        "smtp://user:password@localhost:1025",
-        "the mail server; ?tls=required asks for STARTTLS, smtps:// for TLS",
-    ),
+    required("REDIS_URL", "redis://:password@localhost:6379/0", "sessions and rate limits; rediss:// asks for TLS"),
+    required("SMTP_URL", "smtp://user:password@localhost:1025", "mail; ?tls=required: STARTTLS, smtps://: TLS"),
     required("MAIL_FROM", "App <app@example.com>", "the sender of letters"),
-    required(
-        "STORAGE_URL",
-        "s3+http://key:secret@localhost:3900/app?region=garage",
-        "the S3-compatible bucket; s3+https:// asks for TLS",
-    ),
+    required("STORAGE_URL", "s3+http://key:secret@localhost:3900/app?region=garage", "the bucket; s3+https:// for TLS"),
     default("RELEASE_ID", "dev", "the release's name, set by the release step; in /version, in every log line"),
     default("LOG_LEVEL", "info", "which lines to log, as tracing filter directives"),
     default("LOG_FORMAT", "json", "json, or text for a person at a terminal"),
-    default("DATABASE_POOL_SIZE", "10", "Postgres connections at most, per process"),
+    default("DATABASE_POOL_SIZE", "10", "Postgres connections at most, per process; from 3"),
     default("WORKER_CONCURRENCY", "4", "jobs at once, per worker"),
     default("MAX_CONNECTIONS", "1000", "accepted client connections at most, per web process"),
     default("REQUEST_TIMEOUT_SECONDS", "15", "seconds after which a request is answered 503"),
@@ -82,11 +70,7 @@ pub(super) const VARIABLES: &[Variable] = &[
     default("SESSION_MAX_SECONDS", "43200", "seconds after which any session ends"),
     off("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8", "the networks whose X-Forwarded-For counts; none when unset"),
     off("METRICS_PORT", "9090", "the port of Prometheus text and the health routes; closed when unset"),
-    off(
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "http://localhost:4318",
-        "where traces go, by OTLP over HTTP; OpenTelemetry's other variables (OTEL_*) count as well",
-    ),
+    off("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318", "traces by OTLP; all other OTEL_* count as well"),
     off("ALLOW_RESET", "app", "the database's name, to let `reset` destroy it"),
 ];
 

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{jobs, traces};
+use crate::{jobs, logs, traces};
 
 tokio::task_local! {
     static CURRENT: RequestContext;
@@ -41,6 +41,7 @@ pub fn current() -> jobs::Context {
     let context = CURRENT.try_with(|context| jobs::Context {
         request_id: Some(context.request_id.clone()),
         traceparent: Some(traces::traceparent(&context.span)),
+        release: Some(logs::release().to_owned()),
     });
     context.unwrap_or_default()
 }

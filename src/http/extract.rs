@@ -27,6 +27,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         }
         let unreadable = |_| Problem::BadRequest("The body cannot be read.".into());
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        // serde takes an array for a struct.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(Problem::field("body", "must be a JSON object"));
+        }
         serde_json::from_slice(&bytes).map(Self).map_err(|error| refusal(&error))
     }
 }
@@ -44,15 +48,12 @@ fn refusal(error: &serde_json::Error) -> Problem {
         return Problem::BadRequest("The body is not valid JSON.".into());
     }
     let text = error.to_string();
-    let name = text.split('`').nth(1).unwrap_or("body");
-    if text.starts_with("missing field") {
-        Problem::field(name, "is required")
-    } else if text.starts_with("duplicate field") {
-        Problem::field(name, "is given twice")
-    } else if text.starts_with("unknown field") {
-        Problem::field(name.chars().take(100).collect::<String>(), "is not known")
-    } else {
-        Problem::field("body", "has a field of the wrong type")
+    let name: String = text.split('`').nth(1).unwrap_or("body").chars().take(100).collect();
+    match text.split(' ').next() {
+        Some("missing") => Problem::field(name, "is required"),
+        Some("duplicate") => Problem::field(name, "is given twice"),
+        Some("unknown") => Problem::field(name, "is not known"),
+        _ => Problem::field("body", "has a field of the wrong type"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -15,9 +15,10 @@ use super::problem::Problem;
 use crate::{admin, logs, release};
 use crate::{mail::Mailer, services::Redis, state::App, storage::Storage};
 
-const DATABASE_PAUSE: Duration = Duration::from_millis(500);
-const DATABASE_LIMIT: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_secs(5);
+/// Together they are how old an answer may be.
+const DATABASE_PAUSE: Duration = Duration::from_millis(250);
+const DATABASE_LIMIT: Duration = Duration::from_millis(750);
+const PAUSE: Duration = Duration::from_secs(7);
 const LIMIT: Duration = Duration::from_secs(2);
 
 const SERVICES: [&str; 4] = ["postgres", "redis", "mail", "storage"];
@@ -37,7 +38,7 @@ pub struct Health {
 
 impl Health {
     /// Starts to look at the services. It must be called within a runtime.
-    pub fn watch(db: PgPool, redis: Redis, mailer: Mailer, storage: Storage) -> Self {
+    pub fn watch(db: PgConnectOptions, redis: Redis, mailer: Mailer, storage: Storage) -> Self {
         let health = Self {
             found: Arc::default(),
             database: Arc::new(watch::Sender::new(true)),
@@ -69,17 +70,20 @@ impl Health {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    async fn watch_database(self, db: PgPool) {
-        let mut misses = 0;
+    /// Looks by a connection of its own: one of the pool's would have to wait for its turn when there is much to do,
+    /// and a whole fleet that is merely busy would say that it is not ready.
+    async fn watch_database(self, db: PgConnectOptions) {
+        let (mut connection, mut misses) = (None, 0);
         loop {
-            let found = match timeout(DATABASE_LIMIT, release::is_migrated(&db)).await {
+            let found = match timeout(DATABASE_LIMIT, look_at_database(&mut connection, &db)).await {
                 Ok(Ok(true)) => Ok(()),
                 Ok(Ok(false)) => Err("migrations pending"),
                 Ok(Err(_)) | Err(_) => Err(OUT_OF_REACH),
             };
+            connection = connection.filter(|_| found != Err(OUT_OF_REACH));
             misses = if found == Err(OUT_OF_REACH) { misses + 1 } else { 0 };
-            // The queue gives up its work when told, so that one slow answer is not enough.
-            let reachable = misses < 2;
+            // The queue gives up its work when told, so that a slow answer or two are not enough.
+            let reachable = misses < 4;
             self.database.send_if_modified(|was| std::mem::replace(was, reachable) != reachable);
             self.keep("postgres", found);
             sleep(DATABASE_PAUSE).await;
@@ -103,6 +107,14 @@ impl Health {
             _ => {}
         }
     }
+}
+
+async fn look_at_database(connection: &mut Option<PgConnection>, db: &PgConnectOptions) -> sqlx::Result<bool> {
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(PgConnection::connect_with(db).await?),
+    };
+    release::is_migrated(connection).await
 }
 
 /// `/health/live`, `/health/ready` and `/version`.

@@ -1,7 +1,7 @@
 //! What every request goes through, and every answer bears.
 
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
-use std::{error::Error, panic::AssertUnwindSafe};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 
@@ -21,6 +21,9 @@ use crate::{config::Config, state::App, telemetry, traces};
 
 const BODY_LIMIT: usize = 1 << 20;
 const BODY_DEADLINE: Duration = Duration::from_secs(60);
+/// How many bodies of more than some bytes may be under way, as nobody has to sign in to send one.
+static LARGE: Semaphore = Semaphore::const_new(64);
+const SMALL: u64 = 16 << 10;
 /// What is read, and for how long, of a body that is refused: a client that still sends
 /// finds its connection reset and never sees the answer.
 const DISCARD_LIMIT: usize = 8 << 20;
@@ -42,7 +45,7 @@ const SECURITY: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
-/// Gives the request its ids, confines its panic, logs and counts its answer.
+/// Gives the request its ids and limits, confines its panic, logs and counts its answer.
 pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -59,14 +62,14 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
         "request",
         request_id = context.request_id,
         trace_id = context.trace_id,
-        method = method.as_str(),
+        method = telemetry::known(method.as_str()),
         route = route.unwrap_or_default(),
     );
     let request_id = HeaderValue::from_str(&context.request_id);
     forget_host(&mut request);
 
     let answer = async {
-        let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let answer = AssertUnwindSafe(limited(&app.config, request, next)).catch_unwind().await;
         answer.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response())
     };
     let answer = context.scope(answer.instrument(span.clone()));
@@ -118,7 +121,7 @@ pub fn same_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response
 }
 
 /// Reads the body, then runs the handler, each within its time.
-pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn limited(config: &Config, request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().is_some();
     let request = if matched && !request.body().is_end_stream() {
         match Box::pin(buffered(request)).await {
@@ -128,7 +131,7 @@ pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Resp
     } else {
         request
     };
-    let limit = Duration::from_secs(app.config.request_timeout_seconds);
+    let limit = Duration::from_secs(config.request_timeout_seconds);
     let answer = timeout(limit, next.run(request)).await;
     answer.unwrap_or_else(|_| Problem::Timeout.into_response())
 }
@@ -143,10 +146,12 @@ async fn buffered(request: Request) -> Result<Request, Problem> {
         }
         return Err(Problem::TooLarge);
     }
+    let small = body.size_hint().upper().is_some_and(|most| most <= SMALL);
+    let _place = if small { None } else { Some(LARGE.try_acquire().map_err(|_| Problem::Busy)?) };
     let read = Limited::new(&mut body, BODY_LIMIT).collect();
     match timeout(BODY_DEADLINE, read).await {
         Ok(Ok(read)) => Ok(Request::from_parts(parts, Body::from(read.to_bytes()))),
-        Ok(Err(error)) if is_too_long(&*error) => {
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
             discard(&mut body).await;
             Err(Problem::TooLarge)
         }
@@ -155,19 +160,7 @@ async fn buffered(request: Request) -> Result<Request, Problem> {
     }
 }
 
-fn is_too_long(error: &(dyn Error + Send + Sync + 'static)) -> bool {
-    error.is::<LengthLimitError>()
-}
-
 async fn discard(body: &mut Body) {
-    let rest = async {
-        let mut read = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            read += frame.data_ref().map_or(0, |data| data.len());
-            if read > DISCARD_LIMIT {
-                break;
-            }
-        }
-    };
-    let _ = timeout(DISCARD_DEADLINE, rest).await;
+    let mut rest = Limited::new(body, DISCARD_LIMIT);
+    let _ = timeout(DISCARD_DEADLINE, async { while let Some(Ok(_)) = rest.frame().await {} }).await;
 }

@@ -28,8 +28,7 @@ pub fn router(app: App) -> Router {
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         // From the inside out:
-        .layer(from_fn_with_state(app.clone(), middleware::limit)) // body, then handler, in time
         .layer(middleware::same_origin(&app.config)) // no requests caused by other sites
-        .layer(from_fn_with_state(app.clone(), middleware::observe)) // ids, log, headers, panics, no Host
+        .layer(from_fn_with_state(app.clone(), middleware::observe)) // limits, ids, log, headers, panics, no Host
         .with_state(app)
 }

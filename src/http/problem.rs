@@ -145,17 +145,27 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-/// Connection, authorization, read-only, resources, shutdown and cancellation, lost
+/// Connection, authorization, deadlock, read-only, resources, shutdown and cancellation, lost
 /// database: what passes, or what an operator mends.
 fn is_passing(code: &str) -> bool {
-    const CLASSES: [&str; 5] = ["08", "28", "53", "57", "58"];
+    const CLASSES: [&str; 6] = ["08", "28", "40", "53", "57", "58"];
     CLASSES.iter().any(|class| code.starts_with(class)) || matches!(code, "25006" | "3D000" | "55P03")
 }
 
 impl From<redis::RedisError> for Problem {
     fn from(error: redis::RedisError) -> Self {
-        const CODES: [&str; 8] =
-            ["OOM", "MISCONF", "NOAUTH", "WRONGPASS", "READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN"];
+        const CODES: [&str; 10] = [
+            "OOM",
+            "MISCONF",
+            "NOAUTH",
+            "WRONGPASS",
+            "READONLY",
+            "LOADING",
+            "MASTERDOWN",
+            "TRYAGAIN",
+            "NOREPLICAS",
+            "BUSY",
+        ];
         let passing = error.is_io_error()
             || error.is_timeout()
             || error.is_connection_dropped()

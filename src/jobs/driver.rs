@@ -9,7 +9,7 @@ use graphile_worker::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-const QUERY_LIMIT: Duration = Duration::from_secs(10);
+const QUERY_LIMIT: Duration = Duration::from_secs(6);
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, DbError>>;
 

@@ -35,6 +35,8 @@ impl From<sqlx::Error> for Failure {
 pub struct Context {
     pub(crate) request_id: Option<String>,
     pub(crate) traceparent: Option<String>,
+    /// The release that added it.
+    pub(crate) release: Option<String>,
 }
 
 /// Adds a job within the caller's transaction: a worker sees it on commit. The payload must be a

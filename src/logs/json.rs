@@ -13,7 +13,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::stdout::Stdout;
-use super::{PROCESS, instance, process};
+use super::{PROCESS, instance, process, release};
 use crate::config::LogFormat;
 
 /// The members of every line; a field of such a name gets another.
@@ -33,8 +33,7 @@ pub(super) fn line(level: &str, message: &str, field: &'static str, value: impl 
 fn whole(level: &str, target: &str, fields: &Fields) -> Vec<u8> {
     static TAIL: OnceLock<String> = OnceLock::new();
     let tail = TAIL.get_or_init(|| {
-        let release = PROCESS.get().map_or("", |process| &process.release);
-        let (process, release, instance) = (json!(process()), json!(release), json!(instance()));
+        let (process, release, instance) = (json!(process()), json!(release()), json!(instance()));
         format!("\"process\":{process},\"release\":{release},\"instance\":{instance}}}\n")
     });
     let now = OffsetDateTime::now_utc();

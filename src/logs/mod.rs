@@ -6,7 +6,7 @@ mod stdout;
 use std::io::{self, IsTerminal, Write};
 use std::{process::ExitCode, sync::OnceLock};
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Registry, layer::SubscriberExt};
 
 use crate::config::{Config, Errors, LogFormat};
@@ -15,22 +15,10 @@ use json::{Json, line};
 use stdout::Stdout;
 pub use stdout::dropped;
 
-/// Targets whose lines below a level hold headers, credentials, payloads or rows.
-const CAPS: [(&str, LevelFilter); 13] = [
-    ("graphile_worker", LevelFilter::OFF),
-    ("opentelemetry", LevelFilter::OFF),
-    ("sqlx::query", LevelFilter::OFF),
-    ("sqlx::postgres::notice", LevelFilter::OFF),
-    ("sqlx", LevelFilter::INFO),
-    ("hyper", LevelFilter::INFO),
-    ("h2", LevelFilter::INFO),
-    ("rustls", LevelFilter::INFO),
-    ("lettre", LevelFilter::WARN),
-    ("redis", LevelFilter::WARN),
-    ("object_store", LevelFilter::WARN),
-    ("reqwest", LevelFilter::WARN),
-    ("tower", LevelFilter::INFO),
-];
+/// Some targets log headers, credentials, payloads or rows below these levels.
+const CAPS: &str = "trace,graphile_worker=off,opentelemetry=off,sqlx::query=off,sqlx::postgres::notice=off,sqlx=info,\
+    sqlx_postgres::options=off,hyper=info,h2=info,rustls=info,lettre=warn,redis=warn,object_store=warn,reqwest=warn,\
+    tower=info";
 
 /// What every line of this process says.
 struct Process {
@@ -47,7 +35,7 @@ pub fn start(config: &Config, process: &'static str) {
     let _ = PROCESS.set(Process { name: process, release: config.release_id.clone(), format });
     // A line must pass both, so that no directive raises a capped target or a module of it.
     let asked: Targets = config.log_level.parse().unwrap_or_default();
-    let caps = Targets::new().with_default(LevelFilter::TRACE).with_targets(CAPS);
+    let caps: Targets = CAPS.parse().unwrap_or_default();
     let subscriber = Registry::default().with(asked).with(caps);
     let _ = match format {
         LogFormat::Json => tracing::subscriber::set_global_default(subscriber.with(Json)),
@@ -77,6 +65,11 @@ pub fn fail(process: &'static str, errors: &Errors) -> ExitCode {
 /// The process type: `web` or `worker`.
 pub fn process() -> &'static str {
     PROCESS.get().map_or("unknown", |process| process.name)
+}
+
+/// The release that runs.
+pub fn release() -> &'static str {
+    PROCESS.get().map_or("", |process| &process.release)
 }
 
 /// The process among all of them: the host's name, a dot and the process id.

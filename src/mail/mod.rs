@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use lettre::message::Message;
 use lettre::transport::smtp;
-use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::response::Code;
@@ -27,7 +26,8 @@ const LIMIT: Duration = Duration::from_secs(15);
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
 const SILENT: &str = "the mail server does not answer in time";
 
-/// The SMTP server, behind a few connections.
+/// The SMTP server. Each letter has a connection of its own: one that a time-out left in the middle of a talk
+/// would take the answers to one letter for those to the next.
 #[derive(Clone)]
 pub struct Mailer(AsyncSmtpTransport<Tokio1Executor>);
 
@@ -41,12 +41,10 @@ impl Mailer {
         // An IPv6 address has brackets in a URL alone.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let (tls, port) = tls(&url, host)?;
-        let pool = PoolConfig::new().max_size(4).idle_timeout(Duration::from_secs(30));
         let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
             .port(url.port().unwrap_or(port))
             .tls(tls)
-            .timeout(Some(LIMIT))
-            .pool_config(pool);
+            .timeout(Some(LIMIT));
         if !url.username().is_empty() {
             let password = services::decoded(url.password().unwrap_or_default());
             transport = transport.credentials(Credentials::new(services::decoded(url.username()), password));
@@ -54,8 +52,7 @@ impl Mailer {
         Ok(Self(transport.build()))
     }
 
-    /// Asks the server whether it is there.
-    /// Errors: it is not, or not within two seconds.
+    /// Asks the server whether it is there. Errors: it is not, or not within two seconds.
     pub async fn check(&self) -> Result<(), Error> {
         match timeout(CHECK_LIMIT, self.0.test_connection()).await {
             Ok(Ok(true)) => Ok(()),
@@ -78,10 +75,13 @@ impl Mailer {
 /// that the server lacks.
 fn failure(error: &smtp::Error) -> Failure {
     let operators = |code: Code| matches!(u16::from(code), 530 | 534 | 535 | 538);
-    if error.is_permanent() && !error.status().is_some_and(operators) {
-        Failure::Dead(error.to_string())
-    } else {
-        Failure::Retry(error.to_string())
+    // Servers like to repeat the recipient, whom neither the log nor the queue is to know.
+    let error_text = error.to_string();
+    let words = error_text.split(' ').map(|word| if word.contains('@') { "[address]" } else { word });
+    let reply = words.collect::<Vec<_>>().join(" ");
+    match error.is_permanent() && !error.status().is_some_and(operators) {
+        true => Failure::Dead(reply),
+        false => Failure::Retry(reply),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStoreExt, RetryConfig};
 use tokio::time::timeout;
-use url::Url;
+use url::{Position, Url};
 
 use crate::config::Config;
 use crate::services::{self, Error};
@@ -27,14 +27,12 @@ impl Storage {
         services::install_crypto();
         let refused = |reason: &str| Error::refused("STORAGE_URL", reason);
         let url = Url::parse(config.storage_url.expose()).map_err(|_| refused("it is no URL"))?;
-        let host = url.host_str().ok_or_else(|| refused("it names no host"))?;
         let tls = url.scheme() == "s3+https";
         let scheme = if tls { "https" } else { "http" };
-        let port = url.port().map(|port| format!(":{port}"));
         let region = url.query_pairs().find(|(name, _)| name == "region");
 
         let builder = AmazonS3Builder::new()
-            .with_endpoint(format!("{scheme}://{host}{}", port.unwrap_or_default()))
+            .with_endpoint(format!("{scheme}://{}", &url[Position::BeforeHost..Position::AfterPort]))
             .with_bucket_name(services::decoded(url.path().trim_matches('/')))
             .with_region(region.map_or_else(|| "us-east-1".into(), |(_, value)| value))
             .with_access_key_id(services::decoded(url.username()))
@@ -56,8 +54,7 @@ impl Storage {
         &self.bucket
     }
 
-    /// Whether the bucket answers.
-    /// Errors: it is out of reach, refuses the key, or takes more than two seconds.
+    /// Whether the bucket answers. Errors: it is out of reach, refuses the key, or takes more than two seconds.
     pub async fn check(&self) -> Result<(), Error> {
         // Any answer will do, so nothing has to be there.
         let key = object_store::path::Path::from("health");

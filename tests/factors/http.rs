@@ -19,6 +19,7 @@ async fn every_error_is_a_problem() {
     text("{}", "text/plain").await.is_problem(415);
     text("{}", "application/json").await.is_problem(422);
     client.post(&web, "/api/v1/sessions", extra).await.is_problem(422);
+    client.post(&web, "/api/v1/sessions", json!(["a@example.com", "long enough"])).await.is_problem(422);
     let huge = client.post(&web, "/api/v1/sessions", json!({ "email": "a".repeat(1_100_000) })).await;
     huge.is_problem(413);
 }

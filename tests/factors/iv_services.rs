@@ -182,6 +182,34 @@ async fn a_letter_waits_until_the_mail_server_is_back() {
 }
 
 #[tokio::test]
+async fn a_web_whose_pool_is_busy_stays_ready() {
+    let deploy = Deploy::new().await.with("DATABASE_POOL_SIZE", "3");
+    let (web, _worker) = (deploy.web().await, deploy.worker());
+    let (ada, _) = Client::signed_in_at(&web).await;
+    let (ada, probe) = (Arc::new(ada), Client::new());
+    let mut connection = deploy.connection().await;
+    let lock = "begin; lock table account in access exclusive mode";
+    sqlx::raw_sql(lock).execute(&mut connection).await.expect("the table is locked");
+
+    let url = web.url("/api/v1/accounts/current");
+    let waiting: Vec<_> = (0..10)
+        .map(|_| {
+            let (ada, url) = (Arc::clone(&ada), url.clone());
+            tokio::spawn(async move { Answer::of(ada.request_url("GET", &url)).await.status })
+        })
+        .collect();
+    while !waiting.iter().all(JoinHandle::is_finished) {
+        let ready = probe.get(&web, "/health/ready").await;
+        assert_eq!(ready.status, 200, "{}", ready.text);
+        tokio::time::sleep(Duration::from_millis(50)).await; // how often it is looked at
+    }
+
+    for status in waiting {
+        assert_eq!(status.await.expect("an answer"), 503);
+    }
+}
+
+#[tokio::test]
 async fn another_url_is_another_database() {
     let (one, other) = (Deploy::new().await, Deploy::new().await);
     let (web, _worker) = (one.web().await, one.worker());

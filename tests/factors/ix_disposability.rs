@@ -125,6 +125,24 @@ async fn ctrl_c_is_a_stop_as_well() {
 }
 
 #[tokio::test]
+async fn a_worker_whose_database_falls_silent_ends_within_the_grace() {
+    let (database, mail) =
+        (Proxy::before("DATABASE_URL", Mode::Pass).await, Proxy::before("SMTP_URL", Mode::Blackhole).await);
+    let deploy = Deploy::new().await;
+    let web = deploy.web().await;
+    let deploy = deploy.through("DATABASE_URL", database.port).with("SMTP_URL", &mail.url("SMTP_URL"));
+    let mut worker = deploy.worker();
+    let accepted = mail.accepted();
+    Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
+    until("the worker has a letter in hand", SOON, async || (mail.accepted() > accepted + 1).then_some(())).await;
+    database.set(Mode::Blackhole).await;
+
+    worker.stop();
+
+    assert_eq!(worker.exit(GRACE).await.code, 0);
+}
+
+#[tokio::test]
 async fn a_process_whose_services_are_down_still_stops_with_success() {
     let deploy = Deploy::detached();
     let (mut web, mut worker) = (deploy.web_at_once().await, deploy.worker());

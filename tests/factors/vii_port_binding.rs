@@ -127,6 +127,27 @@ async fn a_body_is_bounded_whether_or_not_it_tells_its_length() {
 }
 
 #[tokio::test]
+async fn many_large_bodies_at_once_are_refused_and_small_ones_are_not() {
+    let web = Deploy::detached().web_at_once().await;
+    let head = "POST /api/v1/sessions HTTP/1.1\r\nHost: app.test\r\nContent-Type: application/json\r\n";
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        let mut raw = Raw::begin(&web, head).await;
+        raw.send("Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n").await;
+        raw.wait_for("100 Continue").await;
+        held.push(raw);
+    }
+
+    let mut large = Raw::begin(&web, head).await;
+    large.send("Content-Length: 1000000\r\n\r\n").await;
+    large.wait_for("\"urn:problem:busy\"").await;
+    let mut small = Raw::begin(&web, head).await;
+    small.send("Content-Length: 2\r\n\r\n{}").await;
+
+    small.wait_for("422 Unprocessable").await;
+}
+
+#[tokio::test]
 async fn a_request_that_takes_too_long_is_answered_all_the_same() {
     let proxy = Proxy::before("DATABASE_URL", Mode::Pass).await;
     let deploy = Deploy::new().await.with("REQUEST_TIMEOUT_SECONDS", "1");

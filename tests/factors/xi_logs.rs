@@ -137,7 +137,7 @@ async fn no_secret_stands_in_any_line_even_at_trace() {
 async fn no_secret_stands_in_a_line_or_an_answer_when_services_are_down() {
     let deploy = Deploy::detached()
         .with("LOG_LEVEL", "trace")
-        .with("DATABASE_URL", "postgres://app:c4n4ry-1@127.0.0.1:1/app")
+        .with("DATABASE_URL", "postgres://app:c4n4ry-1@127.0.0.1:1/app?sslpassword=c4n4ry-6")
         .with("REDIS_URL", "redis://:c4n4ry-2@127.0.0.1:1")
         .with("SMTP_URL", "smtp://me:c4n4ry-3@127.0.0.1:1")
         .with("STORAGE_URL", "s3+http://key:c4n4ry-4@127.0.0.1:1/bucket?region=r");

@@ -91,6 +91,21 @@ async fn reset_empties_migrates_and_seeds_the_database_that_is_named() {
 }
 
 #[tokio::test]
+async fn reset_does_not_wait_long_for_a_busy_table() {
+    let deploy = Deploy::new().await;
+    let mut connection = deploy.connection().await;
+    let hold = "begin; select * from account";
+    sqlx::raw_sql(hold).execute(&mut connection).await.expect("a transaction is open");
+
+    let name = deploy.database.clone();
+    let deploy = deploy.with("ALLOW_RESET", &name);
+    let exit = deploy.run("reset", &[]).await;
+
+    assert_eq!(exit.code, 1, "{exit:?}");
+    assert!(exit.err.contains("lock"), "{exit:?}");
+}
+
+#[tokio::test]
 async fn seed_can_be_run_twice() {
     let deploy = Deploy::new().await;
 
