@@ -21,18 +21,19 @@ fn accepted() -> Accepted {
     (StatusCode::ACCEPTED, axum::Json(json!({})))
 }
 
+/// What one signs up and signs in with.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SignUp {
-    email: String,
-    password: String,
+pub(crate) struct Credentials {
+    pub(crate) email: String,
+    pub(crate) password: String,
 }
 
 /// Signs up. The work is the same for a taken address: what is mailed is decided when it is mailed.
 pub(super) async fn sign_up(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
-    Json(body): Json<SignUp>,
+    Json(body): Json<Credentials>,
 ) -> Result<Accepted> {
     let email = EmailAddress::parse(&body.email)?;
     let password = Password::parse("password", body.password, &email)?;

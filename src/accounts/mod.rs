@@ -12,6 +12,8 @@ pub mod password;
 pub mod store;
 mod tokens;
 
+pub(crate) use handlers::Credentials;
+
 /// The routes, below the API's prefix.
 pub(crate) fn routes() -> Router<App> {
     let current = get(handlers::show).patch(handlers::change_address).delete(handlers::destroy);

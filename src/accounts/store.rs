@@ -65,7 +65,7 @@ pub(crate) async fn still_valid(db: &PgPool, id: Uuid, password_hash: &str) -> s
 
 /// Locks an account until the transaction ends, and answers its address; none if it is gone or disabled, or
 /// if its password is another than the one that was checked.
-pub(super) async fn lock(
+pub(crate) async fn lock(
     conn: &mut PgConnection,
     id: Uuid,
     password_hash: Option<&str>,

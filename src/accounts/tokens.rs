@@ -52,8 +52,7 @@ pub(super) async fn confirm(app: &App, token: &str) -> Result<()> {
 
 async fn confirm_sign_up(tx: &mut PgConnection, hash: &[u8], id: Uuid, email: &str) -> Result<()> {
     // All of the address, in one order, before the token: confirming another one deletes this token.
-    let sign_ups =
-        sqlx::query!("select id, password_hash from sign_up where email = $1 order by id for update", email,);
+    let sign_ups = sqlx::query!("select id, password_hash from sign_up where email = $1 order by id for update", email);
     let sign_ups = sign_ups.fetch_all(&mut *tx).limited().await?;
     spend(tx, hash).await?;
     let sign_up = sign_ups.into_iter().find(|sign_up| sign_up.id == id);

@@ -47,6 +47,9 @@ pub enum Problem {
     BodyTimeout,
     #[error("Some fields are not valid.")]
     Invalid(Vec<FieldError>),
+    /// A domain's own refusal: the status, the stable end of the type, the sentence, which is sent.
+    #[error("{2}")]
+    Refused(u16, &'static str, &'static str),
     #[error("This link is not valid any more. Please ask for a new one.")]
     InvalidToken,
     #[error("Too many attempts. Please try again later.")]
@@ -75,6 +78,7 @@ impl Problem {
     /// The status and the stable end of the type.
     fn kind(&self) -> (u16, &'static str) {
         match self {
+            Self::Refused(status, kind, _) => (*status, *kind),
             Self::BadRequest(_) => (400, "bad-request"),
             Self::SignedOut => (401, "signed-out"),
             Self::WrongCredentials => (401, "wrong-credentials"),

@@ -2,23 +2,15 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::{extract::State, response::IntoResponse};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::store::{self, Session};
 use super::{CurrentAccount, clear_cookie, cookie, limit, presented};
-use crate::accounts::{self, email::EmailAddress, store::Account};
+use crate::accounts::{self, Credentials, email::EmailAddress, store::Account};
 use crate::http::extract::{ClientIp, Json, Path, UserAgent};
 use crate::{config::Config, http::Result, http::problem::Problem, state::App};
-
-/// What one signs in with.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Credentials {
-    email: String,
-    password: String,
-}
 
 /// A signed-in device, as its owner sees it.
 #[derive(Serialize)]
