@@ -16,5 +16,6 @@ pub mod accounts;
 pub mod http;
 pub mod jobs;
 pub mod mail;
+mod notes; // the demo: delete me
 pub mod sessions;
 pub mod storage;

@@ -19,6 +19,7 @@ pub type Result<T> = std::result::Result<T, Problem>;
 /// Every route, and what every route keeps.
 pub fn router(app: App) -> Router {
     let api = Router::new().merge(accounts::routes()).merge(sessions::routes());
+    let api = api.merge(crate::notes::routes()); // the demo: delete me
 
     Router::new()
         .route("/", get(async || Html(include_str!("home.html"))))

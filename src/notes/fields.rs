@@ -1,0 +1,104 @@
+//! What a client may write in a note, parsed at the edge.
+
+use serde::{Deserialize, Deserializer};
+use sha2::{Digest, Sha256};
+
+use crate::http::{Result, problem::Problem};
+
+const TITLE_LIMIT: usize = 200;
+const BODY_LIMIT: usize = 100_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewNote {
+    title: String,
+    body: String,
+}
+
+/// What a note is to be made of.
+pub(super) struct Draft {
+    pub(super) title: String,
+    pub(super) body: String,
+}
+
+impl NewNote {
+    /// Errors: a problem with the field.
+    pub(super) fn parse(self) -> Result<Draft> {
+        Ok(Draft { title: title(&self.title)?, body: body(self.body)? })
+    }
+}
+
+impl Draft {
+    /// Equal where the same is asked for, however its JSON is written. No title holds a NUL.
+    pub(super) fn hash(&self) -> Vec<u8> {
+        let hash = Sha256::new_with_prefix(&self.title).chain_update([0]).chain_update(&self.body);
+        hash.finalize().to_vec()
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Changes {
+    #[serde(deserialize_with = "given")]
+    title: Option<String>,
+    #[serde(deserialize_with = "given")]
+    body: Option<String>,
+}
+
+impl Changes {
+    /// The new title and the new body, if they are given.
+    /// Errors: a problem with the field.
+    pub(super) fn parse(self) -> Result<(Option<String>, Option<String>)> {
+        let title = self.title.as_deref().map(title).transpose()?;
+        Ok((title, self.body.map(body).transpose()?))
+    }
+}
+
+/// A field that may be left out, but is not null.
+pub(super) fn given<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
+    String::deserialize(from).map(Some)
+}
+
+fn title(text: &str) -> Result<String> {
+    let text = text.trim();
+    if text.contains(char::is_control) {
+        return Err(Problem::field("title", "must be one line, without control characters"));
+    }
+    if !(1..=TITLE_LIMIT).contains(&text.chars().count()) {
+        return Err(Problem::field("title", format!("must have 1 to {TITLE_LIMIT} characters")));
+    }
+    Ok(text.to_owned())
+}
+
+fn body(text: String) -> Result<String> {
+    // The one character that Postgres does not keep.
+    if text.contains('\0') {
+        return Err(Problem::field("body", "must not hold the character U+0000"));
+    }
+    if text.chars().count() > BODY_LIMIT {
+        return Err(Problem::field("body", format!("must have at most {BODY_LIMIT} characters")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_trimmed_and_of_one_line() {
+        assert_eq!(title(" \n x \u{3000}").ok().as_deref(), Some("x"));
+        assert!(title(&"😀".repeat(200)).is_ok());
+        for text in ["", " \n ", "a\nb", "a\0b", "a\u{85}b", &"x".repeat(201)] {
+            assert!(title(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_hash_tells_the_title_from_the_body() {
+        let hash = |title: &str, body: &str| Draft { title: title.into(), body: body.into() }.hash();
+
+        assert_eq!(hash("a", "b"), hash("a", "b"));
+        assert_ne!(hash("ab", "c"), hash("a", "bc"));
+    }
+}

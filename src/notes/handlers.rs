@@ -1,0 +1,121 @@
+//! What each route of a note does. Every statement names the account: a stranger's note is simply not found.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{ETAG, LOCATION};
+use axum::response::{IntoResponse, Response};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::etag::{self, IfMatch, IfNoneMatch};
+use super::fields::{Changes, Draft, NewNote};
+use super::page::{Page, Params};
+use super::store::{self, Note};
+use super::{etag::etag, key::IdempotencyKey};
+use crate::http::extract::{Json, Path, Query};
+use crate::{accounts, http::Result, http::problem::Problem, services::Limited, sessions::CurrentAccount, state::App};
+
+impl IntoResponse for Note {
+    fn into_response(self) -> Response {
+        ([(ETAG, etag(self.version))], axum::Json(self)).into_response()
+    }
+}
+
+/// Lists the account's notes, the newest first.
+pub(super) async fn index(
+    State(app): State<App>,
+    current: CurrentAccount,
+    Query(params): Query<Params>,
+) -> Result<axum::Json<Page>> {
+    let list = params.parse(current.account_id)?;
+    let notes = store::list(&app.db, &list).await?;
+    Ok(axum::Json(list.page(notes)))
+}
+
+/// Shows a note, unless the client has it as it is.
+pub(super) async fn show(
+    State(app): State<App>,
+    current: CurrentAccount,
+    known: IfNoneMatch,
+    Path(id): Path<Uuid>,
+) -> Result<Response> {
+    let note = store::find(&app.db, current.account_id, id).await?.ok_or(Problem::NotFound)?;
+    if known.matches(note.version) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(note.version))]).into_response());
+    }
+    Ok(note.into_response())
+}
+
+/// Makes a note: one for a key, however often it is asked for.
+pub(super) async fn create(
+    State(app): State<App>,
+    current: CurrentAccount,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(body): Json<NewNote>,
+) -> Result<impl IntoResponse> {
+    let draft = body.parse()?;
+    let mut tx = app.db.begin().limited().await?;
+    // Whoever makes a note of this account waits here, so that keys are used once and the count is right.
+    let account = accounts::store::lock(&mut tx, current.account_id, None).await?;
+    account.ok_or(Problem::SignedOut)?;
+    let note = match key {
+        Some(key) => insert_once(&mut tx, current.account_id, &key, &draft).await?,
+        None => insert(&mut tx, current.account_id, &draft).await?,
+    };
+    tx.commit().limited().await?;
+    let location = format!("/api/v1/notes/{}", note.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], note))
+}
+
+async fn insert_once(tx: &mut PgConnection, account_id: Uuid, key: &str, draft: &Draft) -> Result<Note> {
+    store::delete_old_keys(tx, account_id).await?;
+    let Some(used) = store::find_key(tx, account_id, key).await? else {
+        let note = insert(tx, account_id, draft).await?;
+        store::insert_key(tx, account_id, key, draft, &note).await?;
+        return Ok(note);
+    };
+    if used.hash != draft.hash() {
+        return Err(Problem::field("Idempotency-Key", "was used for another note"));
+    }
+    Ok(used.answer(draft))
+}
+
+async fn insert(tx: &mut PgConnection, account_id: Uuid, draft: &Draft) -> Result<Note> {
+    const FULL: Problem = Problem::Refused(409, "full", "This account has 1,000 notes. Please delete some of them.");
+    store::insert(tx, account_id, draft).await?.ok_or(FULL)
+}
+
+/// Changes a note, if it is still the one that the client has seen.
+pub(super) async fn update(
+    State(app): State<App>,
+    current: CurrentAccount,
+    seen: IfMatch,
+    Path(id): Path<Uuid>,
+    Json(body): Json<Changes>,
+) -> Result<Note> {
+    let (title, body) = body.parse()?;
+    let note = store::update(&app.db, current.account_id, id, &seen, title.as_deref(), body.as_deref()).await?;
+    match note {
+        Some(note) => Ok(note),
+        None => Err(missed(&app, current.account_id, id).await?),
+    }
+}
+
+/// Deletes a note, if it is still the one that the client has seen.
+pub(super) async fn destroy(
+    State(app): State<App>,
+    current: CurrentAccount,
+    seen: IfMatch,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode> {
+    if store::delete(&app.db, current.account_id, id, &seen).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(missed(&app, current.account_id, id).await?)
+}
+
+/// Why nothing was changed: the note is not there, or is another by now.
+async fn missed(app: &App, account_id: Uuid, id: Uuid) -> Result<Problem> {
+    let found = store::find(&app.db, account_id, id).await?;
+    Ok(found.map_or(Problem::NotFound, |_| etag::FAILED))
+}

@@ -1,0 +1,20 @@
+//! The demo domain: notes that one account writes and no other sees. To delete it, delete this folder, its
+//! migration, its tests, and the lines in `lib.rs`, `http/mod.rs` and `tests/factors/main.rs` that name it.
+
+mod etag;
+mod fields;
+mod handlers;
+mod key;
+mod page;
+mod store;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::state::App;
+
+/// The routes, below the API's prefix.
+pub(crate) fn routes() -> Router<App> {
+    let one = get(handlers::show).patch(handlers::update).delete(handlers::destroy);
+    Router::new().route("/notes", get(handlers::index).post(handlers::create)).route("/notes/{id}", one)
+}

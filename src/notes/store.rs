@@ -1,0 +1,179 @@
+//! Notes in Postgres, which is all that can fail here.
+
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{etag::IfMatch, fields::Draft, page::List};
+use crate::services::Limited;
+
+/// A note, as its owner sees it.
+#[derive(Serialize)]
+pub(super) struct Note {
+    pub(super) id: Uuid,
+    title: String,
+    body: String,
+    image: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+    /// It is the ETag.
+    #[serde(skip)]
+    pub(super) version: i64,
+}
+
+/// A note of the account.
+pub(super) async fn find(db: &PgPool, account_id: Uuid, id: Uuid) -> sqlx::Result<Option<Note>> {
+    let note = sqlx::query_as!(
+        Note,
+        r#"select id, title, body, null::text as image, version,
+                  created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime"
+             from note
+            where account_id = $1 and id = $2"#,
+        account_id,
+        id,
+    );
+    note.fetch_optional(db).limited().await
+}
+
+/// The notes of a page, and one more if there is one.
+pub(super) async fn list(db: &PgPool, list: &List) -> sqlx::Result<Vec<Note>> {
+    let notes = sqlx::query_as!(
+        Note,
+        r#"select id, title, body, null::text as image, version,
+                  created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime"
+             from note
+            where account_id = $1
+              and (created_at, id) < (coalesce($2, 'infinity'::timestamptz), $3)
+              and ($4 = '' or search @@ websearch_to_tsquery('simple', $4))
+            order by created_at desc, id desc
+            limit $5"#,
+        list.account_id,
+        list.after.map(|after| after.created_at) as Option<OffsetDateTime>,
+        list.after.map(|after| after.id),
+        list.search,
+        i64::from(list.limit) + 1,
+    );
+    notes.fetch_all(db).limited().await
+}
+
+/// Adds a note to a locked account; none if it has 1,000 already.
+pub(super) async fn insert(conn: &mut PgConnection, account_id: Uuid, draft: &Draft) -> sqlx::Result<Option<Note>> {
+    let note = sqlx::query_as!(
+        Note,
+        r#"insert into note (id, account_id, title, body)
+           select $1, $2, $3, $4
+            where (select count(*) from note where account_id = $2) < 1000
+        returning id, title, body, null::text as image, version,
+                  created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime""#,
+        Uuid::now_v7(),
+        account_id,
+        draft.title,
+        draft.body,
+    );
+    note.fetch_optional(conn).limited().await
+}
+
+/// Changes what is given of a note, if it is there in one of the versions. The test and the change are one
+/// statement: of two at once the second waits for the first, and tests what that made.
+pub(super) async fn update(
+    db: &PgPool,
+    account_id: Uuid,
+    id: Uuid,
+    IfMatch(versions): &IfMatch,
+    title: Option<&str>,
+    body: Option<&str>,
+) -> sqlx::Result<Option<Note>> {
+    let note = sqlx::query_as!(
+        Note,
+        r#"update note
+              set title = coalesce($4, title), body = coalesce($5, body),
+                  version = version + 1, updated_at = now()
+            where account_id = $1 and id = $2 and ($3::bigint[] is null or version = any($3))
+        returning id, title, body, null::text as image, version,
+                  created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime""#,
+        account_id,
+        id,
+        versions.as_deref(),
+        title,
+        body,
+    );
+    note.fetch_optional(db).limited().await
+}
+
+/// Deletes a note, if it is there in one of the versions; tells whether it was.
+pub(super) async fn delete(db: &PgPool, account_id: Uuid, id: Uuid, IfMatch(versions): &IfMatch) -> sqlx::Result<bool> {
+    let delete = sqlx::query!(
+        "delete from note
+          where account_id = $1 and id = $2 and ($3::bigint[] is null or version = any($3))",
+        account_id,
+        id,
+        versions.as_deref(),
+    );
+    Ok(delete.execute(db).limited().await?.rows_affected() > 0)
+}
+
+/// A key that was used, and what for.
+pub(super) struct UsedKey {
+    pub(super) hash: Vec<u8>,
+    note_id: Uuid,
+    created_at: OffsetDateTime,
+}
+
+impl UsedKey {
+    /// The note as it was made from the same draft.
+    pub(super) fn answer(self, draft: &Draft) -> Note {
+        Note {
+            id: self.note_id,
+            title: draft.title.clone(),
+            body: draft.body.clone(),
+            image: None,
+            created_at: self.created_at,
+            updated_at: self.created_at,
+            version: 1,
+        }
+    }
+}
+
+/// Deletes the account's keys that have come to their end.
+pub(super) async fn delete_old_keys(conn: &mut PgConnection, account_id: Uuid) -> sqlx::Result<()> {
+    let keys = sqlx::query!(
+        "delete from note_key where account_id = $1 and created_at < now() - interval '24 hours'",
+        account_id,
+    );
+    keys.execute(conn).limited().await.map(drop)
+}
+
+/// What a key of the account was used for.
+pub(super) async fn find_key(conn: &mut PgConnection, account_id: Uuid, key: &str) -> sqlx::Result<Option<UsedKey>> {
+    let key = sqlx::query_as!(
+        UsedKey,
+        r#"select hash, note_id, created_at as "created_at: OffsetDateTime"
+             from note_key
+            where account_id = $1 and key = $2"#,
+        account_id,
+        key,
+    );
+    key.fetch_optional(conn).limited().await
+}
+
+/// Keeps what a key was used for.
+pub(super) async fn insert_key(
+    conn: &mut PgConnection,
+    account_id: Uuid,
+    key: &str,
+    draft: &Draft,
+    note: &Note,
+) -> sqlx::Result<()> {
+    let key = sqlx::query!(
+        "insert into note_key (account_id, key, hash, note_id, created_at) values ($1, $2, $3, $4, $5)",
+        account_id,
+        key,
+        draft.hash(),
+        note.id,
+        note.created_at as OffsetDateTime,
+    );
+    key.execute(conn).limited().await.map(drop)
+}
