@@ -112,7 +112,8 @@ impl Connections {
             };
             match accepted {
                 Ok((stream, peer)) => self.serve(stream, peer, slot),
-                Err(error) if broken(&error) => {}
+                // One client has gone before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::warn!(%error, "no connection can be accepted for now");
                     sleep(BACK_OFF).await;
@@ -174,10 +175,4 @@ impl Connections {
             self.cut.cancel();
         }
     }
-}
-
-/// Whether one client has gone before it was accepted, which is no trouble of ours.
-fn broken(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

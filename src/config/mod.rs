@@ -5,6 +5,7 @@ mod variables;
 
 use std::{collections::BTreeMap, fmt};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ipnet::IpNet;
 use lettre::message::Mailbox;
 use serde::Deserialize;
@@ -112,11 +113,10 @@ impl Config {
         VARIABLES.iter().map(line).collect()
     }
 
-    /// SHA-256 of the effective config in hexadecimal: equal for two processes of one release.
+    /// SHA-256 of the effective config in base64url: equal for two processes of one release.
     pub fn fingerprint(&self) -> String {
         let values: Vec<_> = self.values.iter().map(|(name, value)| (name, value.expose())).collect();
-        let digest = Sha256::digest(serde_json::json!(values).to_string());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        URL_SAFE_NO_PAD.encode(Sha256::digest(serde_json::json!(values).to_string()))
     }
 }
 

@@ -5,10 +5,9 @@
 //! public id of each session to its key, so that devices can be listed and signed out. Whatever fails here
 //! is Redis: whether a session lives is then unknown.
 
-use std::{fmt::Write, sync::LazyLock};
+use std::sync::LazyLock;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use redis::{RedisResult, Script};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -145,11 +144,7 @@ fn index(account_id: Uuid) -> String {
     format!("account:{account_id}:sessions")
 }
 
-/// What keys hold in place of what must not be read from them, in hexadecimal.
+/// What keys hold in place of what must not be read from them, in base64url.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}"); // a String takes whatever is written
-    }
-    text
+    URL_SAFE_NO_PAD.encode(Sha256::digest(bytes))
 }
