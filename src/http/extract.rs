@@ -22,7 +22,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(Problem::UnsupportedMediaType);
+            return Err(Problem::UnsupportedMediaType("The body must be application/json."));
         }
         let unreadable = |_| Problem::BadRequest("The body cannot be read.".into());
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;

@@ -39,8 +39,9 @@ pub enum Problem {
     /// The request cannot be read; the sentence is sent.
     #[error("{0}")]
     BadRequest(String),
-    #[error("The body must be application/json.")]
-    UnsupportedMediaType,
+    /// The body is not of a type that is taken here; the sentence is sent.
+    #[error("{0}")]
+    UnsupportedMediaType(&'static str),
     #[error("The body is too large.")]
     TooLarge,
     #[error("The body took too long to arrive.")]
@@ -88,7 +89,7 @@ impl Problem {
             Self::MethodNotAllowed => (405, "method-not-allowed"),
             Self::BodyTimeout => (408, "body-timeout"),
             Self::TooLarge => (413, "too-large"),
-            Self::UnsupportedMediaType => (415, "unsupported-media-type"),
+            Self::UnsupportedMediaType(_) => (415, "unsupported-media-type"),
             Self::Invalid(_) => (422, "invalid"),
             Self::InvalidToken => (422, "invalid-token"),
             Self::RateLimited { .. } => (429, "rate-limited"),

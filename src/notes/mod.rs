@@ -6,6 +6,7 @@ mod fields;
 mod handlers;
 mod key;
 mod page;
+mod picture;
 mod store;
 
 use axum::Router;
