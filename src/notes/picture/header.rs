@@ -77,7 +77,7 @@ fn png(bytes: &[u8]) -> Option<Header> {
     let mut header = Header::new(Kind::Png, be32(bytes, 16)?, be32(bytes, 20)?);
     // A `tRNS` chunk may add the alpha.
     let channels = if color == 0 || color == 4 { 2 } else { 4 };
-    header.memory = header.pixels() * channels * if depth == 16 { 2 } else { 1 };
+    header.memory = header.pixels().saturating_mul(channels * if depth == 16 { 2 } else { 1 });
     Some(header)
 }
 

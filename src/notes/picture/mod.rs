@@ -49,9 +49,7 @@ pub enum Refusal {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotAPicture => {
-                Self::UnsupportedMediaType("The picture must be a PNG, JPEG, WebP or GIF file.")
-            }
+            Refusal::NotAPicture => Self::UnsupportedMediaType("The picture must be a PNG, JPEG, WebP or GIF file."),
             Refusal::TooManyBytes => Self::TooLarge,
             _ => Self::field("image", refusal.to_string()),
         }

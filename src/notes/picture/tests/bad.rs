@@ -1,0 +1,124 @@
+//! What must be refused, each with the status that says why.
+
+use super::files::*;
+
+/// A name, a file, and the status of its refusal.
+pub fn files() -> Vec<(String, Vec<u8>, u16)> {
+    let mut files = other_types();
+    files.extend(cut());
+    files.extend(damaged());
+    files.extend(bombs());
+    files
+}
+
+fn other_types() -> Vec<(String, Vec<u8>, u16)> {
+    let types: [(&str, &[u8]); 20] = [
+        ("empty", b""),
+        ("one byte", b"\x89"),
+        ("text", b"hello"),
+        ("svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"),
+        ("xml", b"<?xml version='1.0'?><svg/>"),
+        ("html", b"<!doctype html><script>alert(1)</script>"),
+        ("heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
+        ("avif", b"\0\0\0\x1cftypavif\0\0\0\0avifmif1"),
+        ("tiff", b"II*\0\x08\0\0\0"),
+        ("big tiff", b"MM\0*\0\0\0\x08"),
+        ("pdf", b"%PDF-1.7\n"),
+        ("bmp", b"BM\x36\0\0\0\0\0\0\0\x36\0\0\0"),
+        ("ico", b"\0\0\x01\0\x01\0\x10\x10"),
+        ("psd", b"8BPS\0\x01"),
+        ("zip", b"PK\x03\x04\x14\0"),
+        ("jpeg xl", b"\xff\x0a\0\0"),
+        ("jpeg 2000", b"\0\0\0\x0cjP  \r\n\x87\n"),
+        ("wave", b"RIFF\x24\0\0\0WAVEfmt "),
+        ("gif of another version", b"GIF90a\x01\0\x01\0\0\0\0;"),
+        ("png with its newlines turned", b"\x89PNG\n\x1a\n\0\0\0\rIHDR"),
+    ];
+    types.map(|(name, file)| (name.to_owned(), file.to_vec(), 415)).into()
+}
+
+/// Each type at many offsets, past its magic bytes.
+fn cut() -> Vec<(String, Vec<u8>, u16)> {
+    let cut = whole().into_iter().flat_map(|(name, file)| {
+        (0..16).map(move |part| {
+            let end = 12 + part * (file.len() - 16) / 16;
+            (format!("{name} cut at {end}"), file[..end].to_vec(), 422)
+        })
+    });
+    cut.collect()
+}
+
+fn damaged() -> Vec<(String, Vec<u8>, u16)> {
+    let changed = |mut file: Vec<u8>, at: usize, bytes: &[u8]| {
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        file
+    };
+    let (png, jpeg, webp, gif) = (png(), jpeg(), webp(), gif());
+    let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    let data = png.windows(4).position(|name| name == b"IDAT").unwrap();
+    let huge = changed(with_exif(image::ImageFormat::WebP, &webp, 1), 34, &[0xff; 4]);
+    let animation = riff(&riff_chunk(b"VP8X", &[2, 0, 0, 0, 9, 0, 0, 9, 0, 0]));
+    let files = [
+        ("png of no width", png_of(0, 5, 8, 2)),
+        ("png of no height", png_of(5, 0, 8, 2)),
+        ("png of an odd depth", png_of(5, 5, 3, 2)),
+        ("png of no color type", png_of(5, 5, 8, 5)),
+        ("png without data", png_of(5, 5, 8, 2)),
+        ("png of a palette without one", png_of(5, 5, 8, 3)),
+        ("png whose header does not come first", png_with(&png[..8].repeat(5), &png[8..])),
+        ("png of a wrong sum in its header", changed(png.clone(), 29, &[1, 2, 3, 4])),
+        ("png of a wrong sum in its data", changed(png.clone(), png.len() - 16, &[1, 2, 3, 4])),
+        ("png of wrong data", changed(png.clone(), data + 4, &[0xff; 8])),
+        ("png of an endless chunk", changed(png.clone(), data - 4, &[0xff; 4])),
+        ("jpeg of no width", changed(jpeg.clone(), frame + 7, &[0, 0])),
+        ("jpeg of no height", changed(jpeg.clone(), frame + 5, &[0, 0])),
+        ("jpeg without loss", changed(jpeg.clone(), frame + 1, &[0xc3])),
+        ("jpeg of twelve bits", changed(jpeg.clone(), frame + 4, &[12])),
+        ("jpeg of two frames", [&jpeg[..frame], &jpeg[frame..frame + 19], &jpeg[frame..]].concat()),
+        ("jpeg without a frame", [&jpeg[..frame], &jpeg[frame + 19..]].concat()),
+        ("jpeg of sampling zero", changed(jpeg.clone(), frame + 11, &[0])),
+        ("jpeg of nothing", b"\xff\xd8\xff\xd9".to_vec()),
+        ("jpeg of padding", [&[0xff, 0xd8][..], &[0xff; 5_000]].concat()),
+        ("webp of another chunk", changed(webp.clone(), 12, b"VP8Z")),
+        ("webp of an endless chunk", huge),
+        ("webp of a wrong signature", changed(webp.clone(), 20, &[0])),
+        ("webp of wrong data", changed(webp.clone(), 26, &[0xff; 12])),
+        ("webp animated without a frame", animation),
+        ("gif of no size", changed(gif.clone(), 6, &[0; 4])),
+        ("gif without a frame", [&gif[..13], b";"].concat()),
+        ("gif of wrong data", changed(gif.clone(), gif.len() - 40, &[0xff; 20])),
+    ];
+    files.map(|(name, file)| (name.to_owned(), file, 422)).into()
+}
+
+fn bombs() -> Vec<(String, Vec<u8>, u16)> {
+    let mut gif_frame = gif_of(1);
+    let descriptor = gif_frame.windows(5).position(|bytes| bytes == [0x2c, 0, 0, 0, 0]).unwrap();
+    gif_frame[descriptor + 5..descriptor + 9].fill(0xff);
+    let mut gif_screen = gif_of(1);
+    gif_screen[6..10].fill(0xff);
+    let mut large_jpeg = jpeg();
+    let frame = large_jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    large_jpeg[frame + 5..frame + 9].fill(0xff);
+    let mut progressive = jpeg();
+    progressive[frame + 1] = 0xc2;
+    progressive[frame + 5..frame + 9].copy_from_slice(&[0x18, 0, 0x18, 0]);
+    // 5 MB of code tables for one pixel.
+    let webp = riff(&riff_chunk(b"VP8L", &[b"\x2f\0\0\0\0", &[0x55; 5_000_000][..]].concat()));
+    let webp_canvas = riff(&riff_chunk(b"VP8X", &[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]));
+    let files = [
+        ("png of 50,000 by 50,000", png_of(50_000, 50_000, 1, 0), 422),
+        ("png of 2^31 by 2^31", png_of(1 << 31, 1 << 31, 8, 6), 422),
+        ("png one pixel too wide", png_of(16_385, 1, 8, 2), 422),
+        ("png of 41 megapixels", png_of(8_200, 5_000, 8, 0), 422),
+        ("png of 16 bits and 30 megapixels", png_of(6_000, 5_000, 16, 6), 422),
+        ("jpeg of 65,535 by 65,535", large_jpeg, 422),
+        ("jpeg of 38 megapixels of coefficients", progressive, 422),
+        ("webp of code tables", webp, 422),
+        ("webp of a large canvas", webp_canvas, 422),
+        ("gif of a large screen", gif_screen, 422),
+        ("gif of a large frame", gif_frame, 422),
+        ("more than 10 MiB", [&png()[..], &vec![0; 10 << 20]].concat(), 413),
+    ];
+    files.map(|(name, file, status)| (name.to_owned(), file, status)).into()
+}
