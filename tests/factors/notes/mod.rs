@@ -8,6 +8,7 @@ mod round_trips;
 
 use crate::support::*;
 use futures_util::future::join_all;
+use sqlx::Connection;
 
 const NOTES: &str = "/api/v1/notes";
 
@@ -134,13 +135,27 @@ async fn the_1001st_note_is_refused_whoever_comes_first() {
                 select gen_random_uuid(), account.id, 'full', '' from account, generate_series(1, 995)";
     sqlx::query(fill).execute(&mut connection).await.expect("the notes are made");
 
+    // All are under way before the first can end: none may have counted by then.
+    let (mut gate, mut watch) = (desk.deploy.connection().await, desk.deploy.connection().await);
+    let mut shut = gate.begin().await.expect("a transaction");
+    sqlx::query("select id from account for update").execute(&mut *shut).await.expect("the account is locked");
     let post = |turn| patiently(desk.request(turn, "POST", NOTES).json(&json!({ "title": "one more", "body": "" })));
-    let answers = join_all((0..20).map(post)).await;
+    let open = async {
+        until("ten wait for the account", SOON, async || (waiting(&mut watch).await >= 10).then_some(())).await;
+        shut.commit().await.expect("the account is let go");
+    };
+    let (answers, ()) = tokio::join!(join_all((0..20).map(post)), open);
 
     let made = answers.iter().filter(|answer| answer.status == 201).count();
     let refused = answers.iter().filter(|answer| answer.status != 201);
     refused.for_each(|answer| answer.is_problem(409));
     assert_eq!((made, desk.count().await), (5, 1_000));
+}
+
+/// How many of the deploy's connections wait for a lock.
+async fn waiting(connection: &mut sqlx::PgConnection) -> i64 {
+    let count = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    sqlx::query_scalar(count).fetch_one(connection).await.expect("the connections are counted")
 }
 
 /// The answer of a web that is not too busy to give one.

@@ -107,7 +107,7 @@ async fn odd_bodies_are_problems_of_the_client() {
     for (name, body) in bodies() {
         is_refused(&Answer::of(send(&desk, "PATCH", &path, body)).await, name);
     }
-    Answer::of(send(&desk, "POST", NOTES, vec![b' '; 10 << 20])).await.is_problem(413);
+    Answer::of(send(&desk, "POST", NOTES, vec![b' '; 2 << 20])).await.is_problem(413);
 
     assert_eq!(desk.count().await, 1);
     assert_eq!(desk.ada.get(&desk.web, &path).await.text, before.text);
