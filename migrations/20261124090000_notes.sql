@@ -37,3 +37,34 @@ create table note_key (
     created_at timestamptz not null,
     primary key (account_id, key)
 );
+
+-- A note's image. The files are in object storage: `notes/<key>` and, once a job has made it, `notes/<key>-preview`.
+create table note_image (
+    -- A note has one at most, which goes with it.
+    note_id      uuid primary key references note on delete cascade,
+    -- Random, and another one for each upload: a file never changes.
+    key          uuid not null unique,
+    -- As the service wrote the file.
+    content_type text not null check (content_type in ('image/jpeg', 'image/png')),
+    -- The same of the preview; null until there is one.
+    preview_type text check (preview_type in ('image/jpeg', 'image/png'))
+);
+
+-- Files to delete. A row stands here before its file is stored, and goes when the file belongs to a note: whatever
+-- breaks off in between, no file stays that nobody knows of.
+create table note_file (
+    key uuid primary key,
+    -- When it is nobody's: at once where an image was deleted, later where an upload may be under way.
+    due timestamptz not null
+);
+
+-- However an image goes, by its note, its account or a newer image, its files go too, and soon.
+create function note_image_gone() returns trigger language plpgsql as $$
+begin
+    insert into note_file (key, due) values (old.key, now());
+    perform graphile_worker.add_job('sweep_images', payload => '{}', job_key => 'sweep_images', max_attempts => 12);
+    return null;
+end $$;
+
+create trigger note_image_gone after delete or update of key on note_image
+    for each row execute function note_image_gone();

@@ -66,7 +66,8 @@ async fn queue(app: &App, stop: &CancellationToken) -> Result<(), Box<dyn Error 
     let more = Arc::<Notify>::default();
     let database = Patched { inner: SqlxDatabase::new(app.db.clone()), more: more.clone() };
 
-    let worker = Worker::options()
+    let options = crate::notes::jobs(Worker::options())?; // the demo: delete me
+    let worker = options
         .database(Database::new(database))
         .concurrency(app.config.worker_concurrency)
         .define_job::<SendLetter>()
@@ -138,7 +139,7 @@ impl State {
 }
 
 /// Runs a handler within a span and a time limit, and keeps how it failed.
-async fn attempt<F>(context: WorkerContext, work: impl FnOnce(App) -> F) -> Result<(), &'static str>
+pub(crate) async fn attempt<F>(context: WorkerContext, work: impl FnOnce(App) -> F) -> Result<(), &'static str>
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {

@@ -15,8 +15,8 @@ use tokio::{sync::Semaphore, time::timeout};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 
-use super::context::RequestContext;
 use super::problem::Problem;
+use super::{context::RequestContext, extract::is_json};
 use crate::{config::Config, state::App, telemetry, traces};
 
 const BODY_LIMIT: usize = 1 << 20;
@@ -91,7 +91,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
 /// Sets what browsers are told with every answer.
 pub fn security_headers(config: &Config, headers: &mut HeaderMap) {
     for (name, value) in SECURITY {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if config.secure() {
@@ -123,7 +123,12 @@ pub fn same_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response
 /// Reads the body, then runs the handler, each within its time.
 async fn limited(config: &Config, request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().is_some();
-    let request = if matched && !request.body().is_end_stream() {
+    let mut limit = Duration::from_secs(config.request_timeout_seconds);
+    // What is no JSON its own route reads, or nobody does.
+    if !is_json(request.headers()) && !request.body().is_end_stream() {
+        limit += BODY_DEADLINE;
+    }
+    let request = if matched && is_json(request.headers()) && !request.body().is_end_stream() {
         match Box::pin(buffered(request)).await {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
@@ -131,7 +136,6 @@ async fn limited(config: &Config, request: Request, next: Next) -> Response {
     } else {
         request
     };
-    let limit = Duration::from_secs(config.request_timeout_seconds);
     let answer = timeout(limit, next.run(request)).await;
     answer.unwrap_or_else(|_| Problem::Timeout.into_response())
 }

@@ -37,7 +37,11 @@ pub(super) struct IfNoneMatch(Vec<String>);
 impl IfNoneMatch {
     /// Whether the client has this version.
     pub(super) fn matches(&self, version: i64) -> bool {
-        let etag = etag(version);
+        self.has(&etag(version))
+    }
+
+    /// Whether the client has what is known by this ETag.
+    pub(super) fn has(&self, etag: &str) -> bool {
         self.0.iter().any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
     }
 }

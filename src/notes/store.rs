@@ -12,13 +12,14 @@ use crate::services::Limited;
 #[derive(Serialize)]
 pub(super) struct Note {
     pub(super) id: Uuid,
-    title: String,
-    body: String,
-    image: Option<String>,
+    pub(super) title: String,
+    pub(super) body: String,
+    /// Its path.
+    pub(super) image: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     pub(super) created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
-    updated_at: OffsetDateTime,
+    pub(super) updated_at: OffsetDateTime,
     /// It is the ETag.
     #[serde(skip)]
     pub(super) version: i64,
@@ -28,7 +29,7 @@ pub(super) struct Note {
 pub(super) async fn find(db: &PgPool, account_id: Uuid, id: Uuid) -> sqlx::Result<Option<Note>> {
     let note = sqlx::query_as!(
         Note,
-        r#"select id, title, body, null::text as image, version,
+        r#"select id, title, body, (select '/api/v1/notes/' || note_id || '/image' from note_image where note_id = note.id) as image, version,
                   created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime"
              from note
             where account_id = $1 and id = $2"#,
@@ -42,7 +43,7 @@ pub(super) async fn find(db: &PgPool, account_id: Uuid, id: Uuid) -> sqlx::Resul
 pub(super) async fn list(db: &PgPool, list: &List) -> sqlx::Result<Vec<Note>> {
     let notes = sqlx::query_as!(
         Note,
-        r#"select id, title, body, null::text as image, version,
+        r#"select id, title, body, (select '/api/v1/notes/' || note_id || '/image' from note_image where note_id = note.id) as image, version,
                   created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime"
              from note
             where account_id = $1
@@ -66,7 +67,7 @@ pub(super) async fn insert(conn: &mut PgConnection, account_id: Uuid, draft: &Dr
         r#"insert into note (id, account_id, title, body)
            select $1, $2, $3, $4
             where (select count(*) from note where account_id = $2) < 1000
-        returning id, title, body, null::text as image, version,
+        returning id, title, body, (select '/api/v1/notes/' || note_id || '/image' from note_image where note_id = note.id) as image, version,
                   created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime""#,
         Uuid::now_v7(),
         account_id,
@@ -92,7 +93,7 @@ pub(super) async fn update(
               set title = coalesce($4, title), body = coalesce($5, body),
                   version = version + 1, updated_at = now()
             where account_id = $1 and id = $2 and ($3::bigint[] is null or version = any($3))
-        returning id, title, body, null::text as image, version,
+        returning id, title, body, (select '/api/v1/notes/' || note_id || '/image' from note_image where note_id = note.id) as image, version,
                   created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime""#,
         account_id,
         id,

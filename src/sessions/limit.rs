@@ -48,7 +48,7 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
 
 /// Takes one of each limit `(key, at once, seconds in which they come back)`, or none of any: the problem says
 /// when to come back.
-async fn take(redis: &Redis, limits: &[(String, u32, u64)]) -> Result<()> {
+pub(crate) async fn take(redis: &Redis, limits: &[(String, u32, u64)]) -> Result<()> {
     let mut take = TAKE.prepare_invoke();
     for (key, burst, period) in limits {
         take.key(key).arg(burst).arg(period);
@@ -96,7 +96,7 @@ fn sign_in_key(ip: IpAddr, email: impl Display) -> String {
 }
 
 /// Keys tell nobody's address.
-fn key(policy: &str, subject: &str) -> String {
+pub(crate) fn key(policy: &str, subject: &str) -> String {
     format!("limit:{policy}:{}", sha256(subject.as_bytes()))
 }
 

@@ -80,7 +80,8 @@ fn client(tls: bool) -> Result<ClientOptions, Error> {
         .with_allow_http(!tls)
         .with_no_system_certificates(true)
         .with_connect_timeout(CONNECT_LIMIT)
-        .with_timeout(REQUEST_LIMIT);
+        .with_timeout_disabled() // a slow reader of a stream is no fault of the bucket
+        .with_read_timeout(REQUEST_LIMIT);
     if tls {
         let roots = Certificate::from_pem_bundle(&services::roots()?)
             .map_err(|_| Error::refused("STORAGE_URL", "the system's certificates are broken"))?;

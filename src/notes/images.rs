@@ -1,0 +1,138 @@
+//! A note's image: the rows in Postgres, the files in object storage.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use object_store::{ObjectStoreExt, PutPayload, path};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::etag::IfNoneMatch;
+use super::image_store;
+use super::picture::{MAX_BYTES, Picture, Pictures};
+use super::store::{self, Note};
+use crate::http::extract::{Path, Query};
+use crate::http::{Result, context, problem::Problem};
+use crate::sessions::{CurrentAccount, limit};
+use crate::{jobs, services::Limited as _, state::App, storage::Storage};
+
+/// Works on pictures, a few at a time, for the whole process.
+pub(super) static PICTURES: LazyLock<Pictures> = LazyLock::new(Pictures::default);
+
+/// How long the bytes of an upload may take to come.
+const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
+/// How long a file may take to be stored.
+const STORE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Puts an image in the place of the one that there is. The bytes alone decide what it is.
+pub(super) async fn update(
+    State(app): State<App>,
+    current: CurrentAccount,
+    Path(id): Path<Uuid>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Note> {
+    let account_id = current.account_id;
+    limit::take(&app.redis, &[(limit::key("uploads", &account_id.to_string()), 60, 60)]).await?;
+    store::find(&app.db, account_id, id).await?.ok_or(Problem::NotFound)?;
+    let place = PICTURES.place()?;
+    let picture = place.clean(read(&headers, body).await?).await?;
+
+    let (key, content_type) = (Uuid::new_v4(), picture.content_type);
+    image_store::announce_file(&app.db, key).await?;
+    put(&app.storage, key, "", picture).await?;
+    let mut tx = app.db.begin().limited().await?;
+    let note = image_store::set_image(&mut tx, account_id, id, key, content_type).await?.ok_or(Problem::NotFound)?;
+    jobs::enqueue(&mut tx, "preview_image", json!({ "key": key }), &context::current()).limited().await?;
+    tx.commit().limited().await?;
+    Ok(note)
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > MAX_BYTES) {
+        return Err(Problem::TooLarge);
+    }
+    match timeout(UPLOAD_LIMIT, Limited::new(body, MAX_BYTES).collect()).await {
+        Ok(Ok(read)) => Ok(read.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::TooLarge),
+        Ok(Err(_)) => Err(Problem::BadRequest("The body broke off.".into())),
+        Err(_) => Err(Problem::BodyTimeout),
+    }
+}
+
+/// Stores a file; `mark` tells the files of one key apart.
+pub(super) async fn put(storage: &Storage, key: Uuid, mark: &str, picture: Picture) -> Result<()> {
+    let (path, bytes) = (path(key, mark), PutPayload::from(picture.bytes));
+    match timeout(STORE_LIMIT, storage.bucket().put(&path, bytes)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(Problem::Unavailable(format!("storage: {error}"))),
+        Err(_) => Err(Problem::Unavailable("storage: a file was not taken in time".into())),
+    }
+}
+
+pub(super) fn path(key: Uuid, mark: &str) -> path::Path {
+    path::Path::from(format!("notes/{key}{mark}"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Params {
+    size: Option<String>,
+}
+
+/// Shows the image, or a small one of it with `size=preview`, which is the image itself until there is one.
+pub(super) async fn show(
+    State(app): State<App>,
+    current: CurrentAccount,
+    known: IfNoneMatch,
+    Path(id): Path<Uuid>,
+    Query(Params { size }): Query<Params>,
+) -> Result<Response> {
+    if size.as_deref().is_some_and(|size| size != "preview") {
+        return Err(Problem::field("size", "may only be `preview`"));
+    }
+    let image = image_store::find_image(&app.db, current.account_id, id).await?.ok_or(Problem::NotFound)?;
+    let (mark, content_type) = match (size, image.preview_type) {
+        (Some(_), Some(preview)) => ("-preview", preview),
+        _ => ("", image.content_type),
+    };
+    let etag = format!("\"{}{mark}\"", image.key);
+    if known.has(&etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
+    }
+    let file = app.storage.bucket().get(&path(image.key, mark)).await;
+    let file = file.map_err(|error| Problem::Unavailable(format!("storage: {error}")))?;
+    let headers = [
+        (CONTENT_TYPE, content_type),
+        (CONTENT_LENGTH, file.meta.size.to_string()),
+        (ETAG, etag),
+        (CACHE_CONTROL, "private, no-cache".to_owned()),
+        (CONTENT_DISPOSITION, "inline".to_owned()),
+        // Whoever opens it by itself gets a page that can do nothing.
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
+    ];
+    Ok((headers, Body::from_stream(file.into_stream())).into_response())
+}
+
+/// Takes the image away.
+pub(super) async fn destroy(
+    State(app): State<App>,
+    current: CurrentAccount,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode> {
+    match image_store::delete_image(&app.db, current.account_id, id).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Problem::NotFound),
+    }
+}
