@@ -8,8 +8,10 @@ const MAX_PIXELS: u64 = 40_000_000;
 const MAX_SIDE: u32 = 16_384;
 /// What decoding may take, in bytes.
 const MAX_MEMORY: u64 = 160 << 20;
-/// In bytes. A decoder makes up to 360 bytes of tables for one of these, whatever the size of the picture.
-const MAX_LOSSLESS: usize = 512 << 10;
+/// In bytes: so that a WebP's code tables take no more than a photo does.
+const MAX_LOSSLESS: usize = 128 << 10;
+/// The most bytes of tables that one byte makes, whatever the size of the picture.
+const TABLES: u64 = 360;
 
 /// The types that are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +50,7 @@ impl Header {
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => gif(bytes),
             _ => return Err(Refusal::NotAPicture),
         };
-        let header = header.filter(|header| header.width > 0 && header.height > 0).ok_or(Refusal::Broken)?;
+        let mut header = header.filter(|header| header.width > 0 && header.height > 0).ok_or(Refusal::Broken)?;
         let too_wide = header.width.max(header.height) > MAX_SIDE;
         if too_wide || header.pixels() > MAX_PIXELS || header.memory > MAX_MEMORY {
             return Err(Refusal::TooManyPixels);
@@ -56,6 +58,7 @@ impl Header {
         if header.lossless > MAX_LOSSLESS {
             return Err(Refusal::TooLossless);
         }
+        header.memory += TABLES * header.lossless as u64;
         Ok(header)
     }
 

@@ -40,7 +40,7 @@ pub enum Refusal {
     #[error("must have at most 40 megapixels and 16,384 pixels on a side, and fewer if it is animated or of 16 bits")]
     TooManyPixels,
     /// What expands most of all comes from small files of this kind.
-    #[error("is a WebP of more than 512 KiB without loss: please send it as PNG")]
+    #[error("is a WebP of more than 128 KiB without loss: please send it as PNG")]
     TooLossless,
     #[error("is damaged or not complete")]
     Broken,

@@ -1,4 +1,5 @@
 //! Good pictures come out upright and bare, bad ones not at all, and none takes the process along.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::time::{Duration, Instant};
 
