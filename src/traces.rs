@@ -73,8 +73,7 @@ fn resource(config: &Config) -> Resource {
     ours.with_attributes(name).build()
 }
 
-/// A request's or a job's span, which ends when it is dropped. If nothing is exported, it is no
-/// more than its ids.
+/// A request's or a job's span, which ends when it is dropped. If nothing is exported, it is no more than its ids.
 #[derive(Debug)]
 pub struct Span(SdkSpan);
 

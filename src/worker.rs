@@ -41,8 +41,7 @@ pub async fn run(app: App, stop: CancellationToken) {
 async fn work(app: &App, stop: &CancellationToken) {
     let mut database = app.health.database();
     while stop.run_until_cancelled(database.wait_for(|reachable| *reachable)).await.is_some() {
-        // A connection that went silent leaves the queue waiting for its answer, so the queue is
-        // dropped with it.
+        // A connection that went silent leaves the queue waiting for its answer, so the queue is dropped with it.
         let result = tokio::select! {
             result = queue(app, stop) => result,
             _ = database.wait_for(|reachable| !*reachable) => Err("out of reach".into()),
@@ -124,9 +123,8 @@ impl fmt::Debug for State {
 }
 
 impl State {
-    /// Ends a failed job's attempt. The handler cannot do so itself, as the queue releases the job
-    /// after it; nor can the queue, which knows no back-off but its own and takes every failure for
-    /// a temporary one.
+    /// Ends a failed job's attempt. The handler cannot do so itself, as the queue releases the job after it; nor can
+    /// the queue, which knows no back-off but its own and takes every failure for a temporary one.
     async fn settle(self, job: Arc<Job>) {
         let Some(failure) = self.failures.lock().await.remove(job.id()) else {
             return;

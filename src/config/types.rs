@@ -1,5 +1,4 @@
-//! The types of the variables: what parses is right, and nothing later asks again. No error says what the
-//! value was.
+//! The types of the variables: what parses is right, and nothing later asks again. No error says what the value was.
 
 use std::{fmt, str::FromStr};
 

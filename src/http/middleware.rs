@@ -123,12 +123,8 @@ pub fn same_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response
 /// Reads the body, then runs the handler, each within its time.
 async fn limited(config: &Config, request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().is_some();
-    let mut limit = Duration::from_secs(config.request_timeout_seconds);
-    // What is no JSON its own route reads, or nobody does.
-    if !is_json(request.headers()) && !request.body().is_end_stream() {
-        limit += BODY_DEADLINE;
-    }
-    let request = if matched && is_json(request.headers()) && !request.body().is_end_stream() {
+    let (json, body) = (is_json(request.headers()), !request.body().is_end_stream());
+    let request = if matched && json && body {
         match Box::pin(buffered(request)).await {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
@@ -136,6 +132,9 @@ async fn limited(config: &Config, request: Request, next: Next) -> Response {
     } else {
         request
     };
+    // What is no JSON its own route reads, or nobody does.
+    let rest = if body && !json { BODY_DEADLINE } else { Duration::ZERO };
+    let limit = rest + Duration::from_secs(config.request_timeout_seconds);
     let answer = timeout(limit, next.run(request)).await;
     answer.unwrap_or_else(|_| Problem::Timeout.into_response())
 }

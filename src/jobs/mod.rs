@@ -39,8 +39,7 @@ pub struct Context {
     pub(crate) release: Option<String>,
 }
 
-/// Adds a job within the caller's transaction: a worker sees it on commit. The payload must be a
-/// JSON object.
+/// Adds a job within the caller's transaction: a worker sees it on commit. The payload must be a JSON object.
 pub(crate) async fn enqueue(
     connection: &mut PgConnection,
     task: &'static str,
@@ -84,8 +83,7 @@ pub async fn discard(db: &PgPool, id: i64) -> sqlx::Result<bool> {
     Ok(sqlx::query(sql).bind(id).execute(db).await?.rows_affected() == 1)
 }
 
-/// How much waits: the jobs that are due, the seconds for which the oldest of them has been due,
-/// and the dead jobs.
+/// How much waits: the jobs that are due, the seconds for which the oldest of them has been due, and the dead jobs.
 pub(crate) async fn depth(db: &PgPool) -> sqlx::Result<(i64, f64, i64)> {
     let depth = sqlx::query_as(
         "select count(*) filter (where due),
@@ -98,9 +96,8 @@ pub(crate) async fn depth(db: &PgPool) -> sqlx::Result<(i64, f64, i64)> {
     depth.fetch_one(db).await
 }
 
-/// Records a failure once the queue has released the job as failed: replaces its back-off, which
-/// has no jitter and grows to hours, and its message, which is a Rust debug string. It does nothing
-/// if the job has moved on.
+/// Records a failure once the queue has released the job as failed: replaces its back-off, which has no jitter and
+/// grows to hours, and its message, which is a Rust debug string. It does nothing if the job has moved on.
 pub(crate) async fn settle(db: &PgPool, id: i64, attempt: i16, failure: &Failure) -> sqlx::Result<()> {
     let update = sqlx::query(
         "update graphile_worker._private_jobs

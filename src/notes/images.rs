@@ -49,6 +49,8 @@ pub(super) async fn update(
     let picture = place.clean(read(&headers, body).await?).await?;
 
     let (key, content_type) = (Uuid::new_v4(), picture.content_type);
+    let Picture { width, height, .. } = picture;
+    tracing::info!(note.id = %id, content_type, width, height, "an image comes");
     image_store::announce_file(&app.db, key).await?;
     put(&app.storage, key, "", picture).await?;
     let mut tx = app.db.begin().limited().await?;
@@ -88,7 +90,8 @@ pub(super) fn path(key: Uuid, mark: &str) -> path::Path {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Params {
-    size: Option<String>,
+    #[serde(default)]
+    size: String,
 }
 
 /// Shows the image, or a small one of it with `size=preview`, which is the image itself until there is one.
@@ -99,12 +102,12 @@ pub(super) async fn show(
     Path(id): Path<Uuid>,
     Query(Params { size }): Query<Params>,
 ) -> Result<Response> {
-    if size.as_deref().is_some_and(|size| size != "preview") {
+    if !matches!(size.as_str(), "" | "preview") {
         return Err(Problem::field("size", "may only be `preview`"));
     }
     let image = image_store::find_image(&app.db, current.account_id, id).await?.ok_or(Problem::NotFound)?;
-    let (mark, content_type) = match (size, image.preview_type) {
-        (Some(_), Some(preview)) => ("-preview", preview),
+    let (mark, content_type) = match (size.as_str(), image.preview_type) {
+        ("preview", Some(preview)) => ("-preview", preview),
         _ => ("", image.content_type),
     };
     let etag = format!("\"{}{mark}\"", image.key);

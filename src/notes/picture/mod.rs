@@ -72,14 +72,16 @@ pub struct Picture {
 /// The picture upright, without its metadata, scaled down to 2,560 pixels on its longer side. JPEG, and WebP
 /// that lost something already, become JPEG; all else, and whatever is transparent, becomes PNG.
 /// Errors: a refusal.
-pub fn clean(bytes: Bytes) -> Result<Picture, Refusal> {
+#[cfg(test)]
+fn clean(bytes: Bytes) -> Result<Picture, Refusal> {
     let header = inspect(&bytes)?;
     render(bytes, &header, LONGEST)
 }
 
 /// A small one of a picture that is kept: 320 pixels on its longer side.
 /// Errors: a refusal.
-pub fn preview(bytes: Bytes) -> Result<Picture, Refusal> {
+#[cfg(test)]
+fn preview(bytes: Bytes) -> Result<Picture, Refusal> {
     let header = Header::read(&bytes)?;
     render(bytes, &header, PREVIEW)
 }

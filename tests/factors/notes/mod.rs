@@ -1,6 +1,7 @@
 //! The demo domain, as its owners and strangers see it.
 
 mod changes;
+mod images;
 mod keys;
 mod odd;
 mod pages;
