@@ -26,7 +26,7 @@ static LARGE: Semaphore = Semaphore::const_new(64);
 const SMALL: u64 = 16 << 10;
 /// What is read, and for how long, of a body that is refused: a client that still sends
 /// finds its connection reset and never sees the answer.
-const DISCARD_LIMIT: usize = 8 << 20;
+const DISCARD_LIMIT: usize = 16 << 20;
 const DISCARD_DEADLINE: Duration = Duration::from_secs(2);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -163,7 +163,7 @@ async fn buffered(request: Request) -> Result<Request, Problem> {
     }
 }
 
-async fn discard(body: &mut Body) {
+pub(crate) async fn discard(body: &mut Body) {
     let mut rest = Limited::new(body, DISCARD_LIMIT);
     let _ = timeout(DISCARD_DEADLINE, async { while let Some(Ok(_)) = rest.frame().await {} }).await;
 }

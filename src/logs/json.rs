@@ -21,12 +21,12 @@ const RESERVED: [&str; 6] = ["timestamp", "level", "target", "process", "release
 
 /// A line that does not pass through tracing.
 pub(super) fn line(level: &str, message: &str, field: &'static str, value: impl Serialize) -> Vec<u8> {
+    if PROCESS.get().is_some_and(|process| process.format == LogFormat::Text) {
+        return format!("{level} {message} {field}={}\n", json!(value)).into();
+    }
     let mut fields = Fields::default();
     fields.add("message", message);
     fields.add(field, value);
-    if PROCESS.get().is_some_and(|process| process.format == LogFormat::Text) {
-        return format!("{level} {}\n", String::from_utf8_lossy(&fields.text)).into();
-    }
     whole(level, module_path!(), &fields)
 }
 

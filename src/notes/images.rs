@@ -19,10 +19,10 @@ use uuid::Uuid;
 
 use super::etag::IfNoneMatch;
 use super::image_store;
-use super::picture::{MAX_BYTES, Picture, Pictures};
+use super::picture::{MAX_BYTES, Picture, Pictures, Place};
 use super::store::{self, Note};
 use crate::http::extract::{Path, Query};
-use crate::http::{Result, context, problem::Problem};
+use crate::http::{Result, context, middleware::discard, problem::Problem};
 use crate::sessions::{CurrentAccount, limit};
 use crate::{jobs, services::Limited as _, state::App, storage::Storage};
 
@@ -40,13 +40,21 @@ pub(super) async fn update(
     current: CurrentAccount,
     Path(id): Path<Uuid>,
     headers: HeaderMap,
-    body: Body,
+    mut body: Body,
 ) -> Result<Note> {
     let account_id = current.account_id;
-    limit::take(&app.redis, &[(limit::key("uploads", &account_id.to_string()), 60, 60)]).await?;
-    store::find(&app.db, account_id, id).await?.ok_or(Problem::NotFound)?;
-    let place = PICTURES.place()?;
-    let picture = place.clean(read(&headers, body).await?).await?;
+    let bytes = match admit(&app, account_id, id, &headers).await {
+        Ok(place) => read(&mut body).await.map(|bytes| (place, bytes)),
+        Err(problem) => Err(problem),
+    };
+    let (place, bytes) = match bytes {
+        Ok(bytes) => bytes,
+        Err(problem) => {
+            discard(&mut body).await;
+            return Err(problem);
+        }
+    };
+    let picture = place.clean(bytes).await?;
 
     let (key, content_type) = (Uuid::new_v4(), picture.content_type);
     let Picture { width, height, .. } = picture;
@@ -60,11 +68,18 @@ pub(super) async fn update(
     Ok(note)
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes> {
+/// Whether an upload may come, before a byte of it is read.
+async fn admit(app: &App, account_id: Uuid, id: Uuid, headers: &HeaderMap) -> Result<Place> {
+    limit::take(&app.redis, &[(limit::key("uploads", &account_id.to_string()), 60, 60)]).await?;
+    store::find(&app.db, account_id, id).await?.ok_or(Problem::NotFound)?;
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > MAX_BYTES) {
         return Err(Problem::TooLarge);
     }
+    PICTURES.place()
+}
+
+async fn read(body: &mut Body) -> Result<Bytes> {
     match timeout(UPLOAD_LIMIT, Limited::new(body, MAX_BYTES).collect()).await {
         Ok(Ok(read)) => Ok(read.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::TooLarge),

@@ -1,5 +1,5 @@
 //! The demo domain: notes that one account writes and no other sees. To delete it, delete this folder, its
-//! migration, its tests, and the lines in `lib.rs`, `http/mod.rs` and `tests/factors/main.rs` that name it.
+//! migration, its tests, and the lines in `lib.rs`, `http/mod.rs`, `worker.rs` and `tests/factors/main.rs` that name it.
 
 mod etag;
 mod fields;
