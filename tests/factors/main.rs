@@ -1,6 +1,7 @@
 //! The twelve proofs: black-box tests of the built programs, named by factor.
 
 mod accounts;
+mod contract;
 mod http;
 mod iii_config;
 mod iv_matrix;
