@@ -13,6 +13,7 @@ pub mod traces; // spans by OTLP, when OTEL_* asks for them
 pub mod worker; // VIII  runs the job queue
 
 pub mod accounts;
+mod demo; // the demo: delete me
 pub mod http;
 pub mod jobs;
 pub mod mail;

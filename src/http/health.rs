@@ -149,7 +149,7 @@ async fn ready(State(app): State<App>) -> super::Result<Json<Value>> {
     Ok(Json(json!({ "status": status, "checks": checks })))
 }
 
-async fn version(State(app): State<App>) -> Json<Value> {
+pub(crate) async fn version(State(app): State<App>) -> Json<Value> {
     Json(json!({
         "name": env!("CARGO_PKG_NAME"),
         "version": env!("CARGO_PKG_VERSION"),

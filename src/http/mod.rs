@@ -6,8 +6,8 @@ pub mod health;
 pub mod middleware;
 pub mod problem;
 
+use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::{Router, response::Html, routing::get};
 
 use crate::state::App;
 use crate::{accounts, mail, sessions};
@@ -20,9 +20,10 @@ pub type Result<T> = std::result::Result<T, Problem>;
 pub fn router(app: App) -> Router {
     let api = Router::new().merge(accounts::routes()).merge(sessions::routes());
     let api = api.merge(crate::notes::routes()); // the demo: delete me
+    let api = api.merge(crate::demo::routes()); // the demo: delete me
 
     Router::new()
-        .route("/", get(async || Html(include_str!("home.html"))))
+        .merge(crate::demo::pages()) // the demo: delete me
         .merge(health::routes())
         .merge(mail::pages())
         .nest("/api/v1", api)

@@ -1,0 +1,8 @@
+//! The demo's page, in real browsers, and the route that it has to itself.
+
+mod browser;
+mod live;
+mod page;
+#[allow(dead_code, reason = "it is the factors' own; they use all of it")]
+#[path = "../factors/support/mod.rs"]
+mod support;
