@@ -3,6 +3,6 @@
 mod browser;
 mod live;
 mod page;
-#[allow(dead_code, reason = "it is the factors' own; they use all of it")]
+#[allow(dead_code, unused_imports, reason = "the factors use all of it")]
 #[path = "../factors/support/mod.rs"]
 mod support;
