@@ -8,6 +8,10 @@ const OFTEN = 2_000;
 const SELDOM = 30_000;
 /** A question by somebody who is signed in keeps the session alive: it is not asked for who went away. */
 const AWAY = 120_000;
+/** So many sessions have their time told. */
+const SHOWN = 4;
+/** What this page asks by itself, and nobody wants to look for in a log. */
+const POLLED = /\/(health\/ready|version|live)$/;
 
 let signedIn = false;
 let told = () => {};
@@ -53,8 +57,10 @@ const showLive = (body) => {
 const showSessions = () => {
   if (!live) return;
   const passed = (Date.now() - liveAt) / 1000;
-  $("sessions").replaceChildren(...live.sessions.map(({ user_agent, current, ttl_seconds }) =>
-    row(device(user_agent) + (current ? " (this one)" : ""), `ends in ${clock(ttl_seconds - passed)}`)));
+  const rows = live.sessions.slice(0, SHOWN).map(({ user_agent, current, ttl_seconds }) =>
+    row(device(user_agent) + (current ? " (this one)" : ""), `ends in ${clock(ttl_seconds - passed)}`));
+  if (live.sessions.length > SHOWN) rows.push(row(`and ${live.sessions.length - SHOWN} more`, ""));
+  $("sessions").replaceChildren(...rows);
 };
 
 const showNobody = () => {
@@ -99,6 +105,7 @@ const health = async () => {
   }));
   // Only what has changed is read out.
   if ($("ready").textContent !== said) $("ready").textContent = said;
+  $("ready").classList.toggle("bad", said !== SAID.ready);
 };
 
 let timer;
@@ -121,7 +128,8 @@ export const setSignedIn = (now) => {
 export const start = (listeners) => {
   told = listeners;
   on("answer", ({ method, path, status, requestId }) => {
-    if (!requestId) return;
+    const ours = POLLED.test(path);
+    if (!requestId || (ours && $("last").children.length)) return;
     facts("last", [["Last", el("code", {}, `${method} ${path}`)], ["Status", String(status)], ["Id", el("code", {}, requestId)]]);
   });
   for (const event of ["pointermove", "pointerdown", "keydown", "scroll"]) {

@@ -1,6 +1,6 @@
 // The page: which part of it is shown, and to whom.
 
-import { $, announce } from "./dom.js";
+import { $ } from "./dom.js";
 import { call, on } from "./api.js";
 import { memory, ownerForms, showDevices, signedOutForms } from "./account.js";
 import { setSignedIn, start } from "./factors.js";
@@ -91,8 +91,8 @@ fillAddress();
 try {
   if (memory.get("signed-in")) await greet({ focus: false });
 } catch (problem) {
-  memory.set("signed-in", problem.status === 401 ? null : "yes");
-  announce(problem.message);
+  if (problem.status === 401) memory.set("signed-in", null);
+  else $("message").textContent = problem.message;
 }
 if (!signedIn) {
   follow({ focus: false });

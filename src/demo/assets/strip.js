@@ -40,11 +40,11 @@ const summary = () => {
 /** Says who answered, how often, and since when each is there. */
 export const showLegend = () => {
   $("strip").setAttribute("aria-label", summary());
-  // Whoever was silent for a minute while others answered may be gone: the list stays short.
   const now = Date.now();
-  const rows = [...instances].map(([name, { release, started_at, answered, seen }]) => {
+  // Whoever has not answered for ten minutes is not to be expected any more.
+  const rows = [...instances].filter(([, { seen }]) => now - seen < 600_000).map(([name, { release, started_at, answered, seen }]) => {
     const { letter, style } = look(name);
-    const silent = now - seen > 60_000 ? `, silent since ${ago(seen)}` : "";
+    const silent = now - seen > 10_000 ? `, last answered ${ago(seen)}` : "";
     return el("li", {},
       el("span", { class: `dot ${style}`, "aria-hidden": "true" }, letter),
       el("strong", {}, el("span", { class: "unseen" }, `${letter}: `), name),
@@ -63,12 +63,15 @@ export const burst = async (total, probe) => {
   const start = performance.now();
   const answers = [];
   let left = total;
-  $("burst-result").textContent = `0 of ${total} …`;
+  const result = $("burst-result");
+  // What is busy is not read out: only the end of it is news.
+  result.ariaBusy = "true";
+  result.textContent = `0 of ${total} …`;
   const one = async () => {
     while (left > 0) {
       left -= 1;
       answers.push(await probe());
-      $("burst-result").textContent = `${answers.length} of ${total} …`;
+      result.textContent = `${answers.length} of ${total} …`;
     }
   };
   await Promise.all(Array.from({ length: 10 }, one));
@@ -76,6 +79,6 @@ export const burst = async (total, probe) => {
   const by = new Set(good.map((answer) => answer.instance)).size;
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   const failed = total - good.length;
-  $("burst-result").textContent =
-    `${good.length} answered by ${count(by, "instance")}, ${failed || "none"} failed, in ${seconds} s.`;
+  result.textContent = `${good.length} answered by ${count(by, "instance")}, ${failed || "none"} failed, in ${seconds} s.`;
+  result.ariaBusy = "false";
 };
