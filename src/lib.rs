@@ -13,6 +13,7 @@ pub mod traces; // spans by OTLP, when OTEL_* asks for them
 pub mod worker; // VIII  runs the job queue
 
 pub mod accounts;
+mod demo; // the demo: delete me
 pub mod http;
 pub mod jobs;
 pub mod mail;
@@ -27,8 +28,10 @@ use uuid::Uuid;
 /// What the domains answer: the API below its prefix, and the pages beside it.
 pub(crate) fn routes() -> OpenApiRouter<state::App> {
     let api = accounts::routes().merge(sessions::routes());
-    let api = api.merge(notes::routes()); // the demo: delete me
-    mail::pages().nest("/api/v1", api)
+    let api = api.merge(notes::routes()).merge(demo::routes()); // the demo: delete me
+    let pages = mail::pages();
+    let pages = pages.merge(demo::pages()); // the demo: delete me
+    pages.nest("/api/v1", api)
 }
 
 /// What `seed` gives to the demo's account.

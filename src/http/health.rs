@@ -173,7 +173,7 @@ async fn ready(State(app): State<App>) -> super::Result<Json<Readiness>> {
 
 /// What runs.
 #[derive(Serialize, ToSchema)]
-struct Version {
+pub(crate) struct Version {
     name: &'static str,
     version: &'static str,
     commit: &'static str,
@@ -186,7 +186,7 @@ struct Version {
 
 /// What runs here, which instance of it, and since when.
 #[utoipa::path(get, path = "/version", tag = "process", responses((status = 200, body = Version)))]
-async fn version(State(app): State<App>) -> Json<Version> {
+pub(crate) async fn version(State(app): State<App>) -> Json<Version> {
     Json(Version {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),

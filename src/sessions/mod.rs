@@ -22,7 +22,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// The signed-in account. A handler that takes one refuses everyone else.
 pub(crate) struct CurrentAccount {
     pub(crate) account_id: Uuid,
-    session_id: Uuid,
+    pub(crate) session_id: Uuid,
     key: store::Key,
 }
 

@@ -18,13 +18,13 @@ use crate::{services::Redis, state::App};
 /// A device that is signed in. Its id is public: it names the session, and opens nothing.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Session {
-    pub(super) id: Uuid,
-    pub(super) account_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) account_id: Uuid,
     /// When it began, in Unix seconds by Redis' clock.
-    pub(super) created_at: i64,
+    pub(crate) created_at: i64,
     /// When it ends at the latest, however much it is used.
-    pub(super) expires_at: i64,
-    pub(super) user_agent: String,
+    pub(crate) expires_at: i64,
+    pub(crate) user_agent: String,
 }
 
 /// Where a session is kept: made from a cookie, and of no use as one.
@@ -135,12 +135,12 @@ pub async fn end_all(redis: &Redis, account_id: Uuid) -> RedisResult<()> {
 }
 
 /// A record that this release cannot read is of no session.
-fn living(record: &str, now: i64) -> Option<Session> {
+pub(crate) fn living(record: &str, now: i64) -> Option<Session> {
     let session: Session = serde_json::from_str(record).ok()?;
     (now < session.expires_at).then_some(session)
 }
 
-fn index(account_id: Uuid) -> String {
+pub(crate) fn index(account_id: Uuid) -> String {
     format!("account:{account_id}:sessions")
 }
 

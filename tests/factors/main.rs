@@ -9,7 +9,6 @@ mod iv_services;
 mod iv_tls;
 mod ix_disposability;
 mod ix_rolling_restart;
-mod notes;
 mod support;
 mod vi_processes;
 mod vii_port_binding;

@@ -22,6 +22,7 @@ const request = () => {
 
 const done = () => {
   form.hidden = true;
+  document.getElementById("next").hidden = false;
   // The link is spent: it need not stay in the history.
   history.replaceState(null, "", location.pathname);
   tell(password ? "Your new password is set. You can sign in with it now." : "Your address is confirmed. You can sign in now.");

@@ -23,7 +23,7 @@ pub fn committed() -> Value {
 #[track_caller]
 pub fn keeps(method: &str, path: &str, answer: &Answer) {
     // What pages load, and what is on a port of its own.
-    if path.starts_with("/assets/") || path == "/metrics" {
+    if path.starts_with("/assets/") || ["/favicon.ico", "/metrics"].contains(&path) {
         return;
     }
     let told = || format!("{method} {path}: {} {:?} {}", answer.status, answer.headers, answer.text);

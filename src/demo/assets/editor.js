@@ -1,0 +1,83 @@
+// Changing and deleting a note, each only if it is still the one that was seen (ETag and If-Match).
+
+import { $, announce } from "./dom.js";
+import { call } from "./api.js";
+import { showProblem, wire } from "./forms.js";
+
+let current;
+
+const fetched = async (id) => {
+  const { body, etag } = await call("GET", `notes/${id}`);
+  return { note: body, etag };
+};
+
+/** Looks at the note as it is now, then opens a dialog about it. The browser gives the focus back when it closes. */
+const open = async (dialog, note, trouble, done) => {
+  try {
+    trouble.replaceChildren();
+    current = { ...(await fetched(note.id)), done };
+    dialog.forms.clear();
+    dialog.fill(current.note);
+    dialog.element.showModal();
+  } catch (problem) {
+    showProblem(trouble, problem);
+  }
+};
+
+const fill = ({ title, body }) => {
+  $("edit-title").value = title;
+  $("edit-body").value = body;
+  $("conflict").hidden = true;
+};
+
+const save = async ({ title, body }) => {
+  try {
+    const headers = { "if-match": current.etag };
+    const changed = await call("PATCH", `notes/${current.note.id}`, { json: { title, body }, headers });
+    $("editor").close();
+    current.done(changed.body);
+    announce("The note is saved.");
+  } catch (problem) {
+    if (problem.status !== 412) throw problem;
+    $("conflict").hidden = false;
+    $("take-theirs").focus();
+  }
+};
+
+/** After a conflict: looks at the other version, and goes on from there. */
+const resolve = async (act) => {
+  try {
+    Object.assign(current, await fetched(current.note.id));
+    $("conflict").hidden = true;
+    await act();
+  } catch (problem) {
+    showProblem($("edit-note").querySelector(".trouble"), problem);
+  }
+};
+
+const editor = { element: $("editor"), fill, forms: wire($("edit-note"), save) };
+$("take-theirs").addEventListener("click", () => resolve(() => {
+  fill(current.note);
+  $("edit-title").focus();
+}));
+$("keep-mine").addEventListener("click", () => resolve(() => $("edit-note").requestSubmit()));
+
+const remover = {
+  element: $("remover"),
+  fill: ({ title }) => {
+    $("remover-name").textContent = `“${title}”`;
+  },
+  forms: wire($("remove-note"), async () => {
+    await call("DELETE", `notes/${current.note.id}`, { headers: { "if-match": current.etag } });
+    $("remover").close();
+    current.done();
+    announce("The note is deleted.");
+  }),
+};
+
+for (const closer of document.querySelectorAll("[data-close]")) {
+  closer.addEventListener("click", () => closer.closest("dialog").close());
+}
+
+export const edit = (note, trouble, done) => open(editor, note, trouble, done);
+export const remove = (note, trouble, done) => open(remover, note, trouble, done);

@@ -1,0 +1,89 @@
+// One note as a card, and its image.
+
+import { announce, ago, button, el } from "./dom.js";
+import { call } from "./api.js";
+import { showProblem } from "./forms.js";
+import { edit, remove } from "./editor.js";
+
+let spelling = 0;
+/**
+ * The small image. A browser that has shown an image in a page shows it again without asking; the same URL in
+ * another spelling makes it ask.
+ */
+const source = (note) => {
+  spelling += 1;
+  return `${note.image}?size=preview${"&".repeat(spelling % 50)}`;
+};
+
+const picture = (note) => {
+  const image = el("img", { src: source(note), alt: `The image of “${note.title}”`, loading: "lazy", width: 160, height: 120 });
+  return el("a", { class: "picture", href: note.image, target: "_blank", rel: "noopener" }, image);
+};
+
+/** A worker makes the preview in a while: looks for it, and shows it. */
+const awaitPreview = async (note, card) => {
+  const tag = async (path) => (await call("HEAD", path)).etag;
+  const path = `notes/${note.id}/image`;
+  for (let tries = 0; tries < 10 && card.isConnected; tries += 1) {
+    await new Promise((resume) => setTimeout(resume, 600));
+    if (await tag(path) !== await tag(`${path}?size=preview`)) {
+      card.querySelector("img")?.setAttribute("src", source(note));
+      return;
+    }
+  }
+};
+
+/** What can be done about the image. `show(note, name)` shows the note as it now is, with the focus on a control. */
+const imageControls = (note, trouble, show) => {
+  const act = async (work, name, said) => {
+    try {
+      trouble.replaceChildren();
+      const changed = await work();
+      const card = show(changed, name);
+      announce(said);
+      if (changed.image) await awaitPreview(changed, card);
+    } catch (problem) {
+      showProblem(trouble, problem);
+    }
+  };
+  const word = note.image ? "Replace image" : "Add an image";
+  const input = el("input", { type: "file", class: "unseen", accept: "image/*", "aria-label": `${word} of “${note.title}”`, "data-name": "file" });
+  input.addEventListener("change", () => {
+    const [file] = input.files;
+    // The bytes tell the service what it is; the browser's guess would be by the file's name.
+    const put = async () => (await call("PUT", `notes/${note.id}/image`, { file, headers: { "content-type": "application/octet-stream" } })).body;
+    if (file) act(put, "file", "The image is stored.");
+  });
+  const take = async () => {
+    await call("DELETE", `notes/${note.id}/image`);
+    return { ...note, image: null };
+  };
+  return [
+    el("label", { class: "file button quiet small" }, word, input),
+    note.image && button("Remove image", `Remove the image of “${note.title}”`, "quiet small", () => act(take, "file", "The image is gone.")),
+  ];
+};
+
+/** A card that shows itself anew when its note changes; `gone` is called when it is deleted. */
+export const card = (note, gone) => {
+  const trouble = el("div", { class: "trouble", role: "alert" });
+  const own = el("article", { class: "note", "data-id": note.id });
+  const show = (changed, name) => {
+    const next = card(changed, gone);
+    own.replaceWith(next);
+    next.querySelector(`[data-name="${name}"]`)?.focus();
+    return next;
+  };
+  const open = button("Edit", `Edit “${note.title}”`, "quiet small", () => edit(note, trouble, (changed) => show(changed, "edit")));
+  open.dataset.name = "edit";
+  const bin = button("Delete", `Delete “${note.title}”`, "quiet small", () => remove(note, trouble, () => gone(own)));
+  own.append(
+    ...[note.image && picture(note)].filter(Boolean),
+    el("div", {},
+      el("h3", {}, note.title),
+      el("time", { datetime: note.created_at }, ago(note.created_at)),
+      note.body && el("p", { class: note.body.length > 400 || note.body.split("\n").length > 6 ? "text long" : "text" }, note.body),
+      el("div", { class: "row" }, open, imageControls(note, trouble, show), bin),
+      trouble));
+  return own;
+};

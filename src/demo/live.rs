@@ -1,0 +1,124 @@
+//! What the page shows of the factors and the public API does not tell: the account's own, and mere counts.
+
+use std::sync::LazyLock;
+
+use axum::{Json, extract::State};
+use redis::Script;
+use serde::Serialize;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::http::health::{self, Version};
+use crate::sessions::{CurrentAccount, store};
+use crate::{http::Result, jobs, services::Limited, services::Redis, state::App};
+
+/// Which process answered, and what the account has in the attached services.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Live {
+    /// The same as `/version` tells.
+    answered_by: Version,
+    /// The account's own, the newest first.
+    sessions: Vec<Session>,
+    /// How many keys Redis holds, whoever's.
+    redis_keys: u64,
+    queue: Queue,
+    /// The account's own last ones, the newest first.
+    letters: Vec<Letter>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Session {
+    id: Uuid,
+    current: bool,
+    user_agent: String,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+    /// For how long Redis keeps it if nobody uses it.
+    ttl_seconds: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Queue {
+    ready: i64,
+    oldest_ready_seconds: f64,
+    dead: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Letter {
+    kind: String,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    sent_at: Option<OffsetDateTime>,
+}
+
+/// Shows all of it, in one round trip to Redis beside the session's own, and two to Postgres.
+#[utoipa::path(get, path = "/live", tag = "demo", security(("session" = [])), responses((status = 200, body = Live)))]
+pub(super) async fn show(State(app): State<App>, current: CurrentAccount) -> Result<Json<Live>> {
+    let (sessions, redis_keys) = sessions(&app.redis, &current).await?;
+    let (ready, oldest_ready_seconds, dead) = jobs::depth(&app.db).limited().await?;
+    let letters = letters(&app.db, current.account_id).await?;
+    let Json(answered_by) = health::version(State(app)).await;
+    let queue = Queue { ready, oldest_ready_seconds, dead };
+    Ok(Json(Live { answered_by, sessions, redis_keys, queue, letters }))
+}
+
+/// KEYS: the account's index. Answers the number of all keys, then the record and the time to live of each session.
+static SESSIONS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local found = {}
+        for _, key in ipairs(redis.call('HVALS', KEYS[1])) do
+            local record = redis.call('GET', key)
+            if record then found[#found + 1] = {record, redis.call('TTL', key)} end
+        end
+        return {redis.call('DBSIZE'), found}",
+    )
+});
+
+async fn sessions(redis: &Redis, current: &CurrentAccount) -> Result<(Vec<Session>, u64)> {
+    let script = SESSIONS.key(store::index(current.account_id));
+    let (redis_keys, found): (u64, Vec<(String, i64)>) = redis.invoke(&script).await?;
+    let now = redis.now();
+    let living = found.into_iter().filter_map(|(record, ttl)| Some((store::living(&record, now)?, ttl)));
+    let mut sessions: Vec<Session> =
+        living.map(|(session, ttl)| Session::new(session, ttl, current.session_id)).collect();
+    sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
+    Ok((sessions, redis_keys))
+}
+
+impl Session {
+    fn new(session: store::Session, ttl_seconds: i64, current: Uuid) -> Self {
+        let time = |at| OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        Self {
+            id: session.id,
+            current: session.id == current,
+            user_agent: session.user_agent,
+            created_at: time(session.created_at),
+            expires_at: time(session.expires_at),
+            ttl_seconds,
+        }
+    }
+}
+
+/// A letter is the account's by name; while it has no account, by the address it goes to.
+async fn letters(db: &PgPool, account_id: Uuid) -> sqlx::Result<Vec<Letter>> {
+    let letters = sqlx::query_as!(
+        Letter,
+        r#"select kind, created_at as "created_at: OffsetDateTime", sent_at as "sent_at: OffsetDateTime"
+             from letter
+            where account_id = $1
+               or address_change_id in (select id from address_change where account_id = $1)
+               or (account_id is null and address_change_id is null
+                   and recipient = (select email from account where id = $1))
+            order by created_at desc, id desc
+            limit 5"#,
+        account_id,
+    );
+    letters.fetch_all(db).limited().await
+}

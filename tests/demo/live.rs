@@ -1,0 +1,86 @@
+//! `GET /api/v1/live`: the account's own and mere counts.
+
+use crate::support::*;
+
+async fn live(client: &Client, web: &Process) -> Value {
+    let answer = client.get(web, "/api/v1/live").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.body
+}
+
+fn kinds(live: &Value) -> Vec<&str> {
+    let letters = live["letters"].as_array().expect("letters");
+    let mut kinds: Vec<&str> = letters.iter().filter_map(|letter| letter["kind"].as_str()).collect();
+    kinds.sort_unstable();
+    kinds
+}
+
+fn names(object: &Value) -> Vec<&str> {
+    object.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn who_is_signed_out_sees_nothing() {
+    let deploy = Deploy::new().await;
+    let web = deploy.web().await;
+
+    Client::new().get(&web, "/api/v1/live").await.is_problem(401);
+}
+
+#[tokio::test]
+async fn it_tells_who_answered_and_how_long_a_session_lives() {
+    let deploy = Deploy::new().await.with("SESSION_IDLE_SECONDS", "600");
+    let (web, _worker) = (deploy.web().await, deploy.worker());
+    let (ada, _) = Client::signed_in_at(&web).await;
+
+    let live = live(&ada, &web).await;
+
+    assert_eq!(live["answered_by"], ada.get(&web, "/version").await.body);
+    let [session] = live["sessions"].as_array().expect("sessions").as_slice() else { panic!("one session: {live}") };
+    assert_eq!(session["current"], true);
+    assert!((590..=600).contains(&session["ttl_seconds"].as_i64().expect("seconds")), "{session}");
+    assert!(live["redis_keys"].as_u64().is_some_and(|keys| keys >= 2), "{live}");
+    assert_eq!(names(&live["queue"]), ["dead", "oldest_ready_seconds", "ready"]);
+}
+
+#[tokio::test]
+async fn it_shows_the_sessions_of_ones_own_account_alone() {
+    let deploy = Deploy::new().await;
+    let (web, _worker) = (deploy.web().await, deploy.worker());
+    let (ada, account) = Client::signed_in_at(&web).await;
+    let (bob, _) = Client::signed_in_at(&web).await;
+    assert_eq!(Client::new().sign_in(&web, &account).await.status, 201);
+
+    let (ada, bob) = (live(&ada, &web).await, live(&bob, &web).await);
+
+    let ids =
+        |live: &Value| live["sessions"].as_array().expect("sessions").iter().map(|one| one["id"].clone()).collect();
+    let (ada, bob): (Vec<Value>, Vec<Value>) = (ids(&ada), ids(&bob));
+    assert_eq!((ada.len(), bob.len()), (2, 1));
+    assert!(!ada.contains(&bob[0]));
+}
+
+#[tokio::test]
+async fn it_shows_the_letters_of_ones_own_account_alone() {
+    let deploy = Deploy::new().await;
+    let (web, _worker) = (deploy.web().await, deploy.worker());
+    let (ada, her) = Client::signed_in_at(&web).await;
+    let (bob, his) = Client::signed_in_at(&web).await;
+
+    // One letter to her, one to him, and one to her address that is his affair.
+    let asked = ada.post(&web, "/api/v1/password-resets", json!({ "email": her.email })).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    let change = json!({ "email": her.email, "current_password": his.password });
+    let asked = bob.patch(&web, "/api/v1/accounts/current", change).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+
+    let hers = live(&ada, &web).await;
+    let his = live(&bob, &web).await;
+    assert_eq!(kinds(&hers), ["reset"]);
+    assert_eq!(kinds(&his), ["address_change", "address_change_asked"]);
+    assert_eq!(names(&hers["letters"][0]), ["created_at", "kind", "sent_at"]);
+    until("it tells that the letter was sent", SOON, async || {
+        live(&ada, &web).await["letters"][0]["sent_at"].is_string().then_some(())
+    })
+    .await;
+}

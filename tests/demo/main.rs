@@ -1,0 +1,9 @@
+//! The demo's page, in real browsers, and the route that it has to itself.
+
+mod browser;
+mod live;
+mod notes;
+mod page;
+#[allow(dead_code, unused_imports, reason = "the factors use all of it")]
+#[path = "../factors/support/mod.rs"]
+mod support;

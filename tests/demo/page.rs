@@ -1,0 +1,266 @@
+//! The page before two webs, as the people who come to see it use it.
+
+use crate::browser::{Browser, ENTER, ESCAPE, TAB};
+use crate::support::*;
+use rustix::process::Signal;
+use std::path::PathBuf;
+
+const ORIGIN: &str = "http://app.localhost";
+const BURST: &str = "document.getElementById('burst-result').textContent";
+
+/// Two webs behind a load balancer, and a worker.
+struct Stage {
+    balancer: Balancer,
+    webs: [Process; 2],
+    _worker: Process,
+    _deploy: Deploy,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let deploy = Deploy::new().await.with("PUBLIC_URL", ORIGIN);
+        let (webs, worker) = ([deploy.web().await, deploy.web().await], deploy.worker());
+        let balancer = Balancer::before(&[webs[0].port(), webs[1].port()]).await;
+        balancer.sees(2).await;
+        Self { balancer, webs, _worker: worker, _deploy: deploy }
+    }
+
+    async fn browser(&self) -> Browser {
+        let browser = Browser::before(self.balancer.port).await;
+        browser.open(ORIGIN).await;
+        browser.reads("#services", "Postgres").await;
+        browser
+    }
+
+    /// An account, made past the page.
+    async fn account(&self) -> Account {
+        let (client, account) = (Client::new(), Account::new());
+        let asked = client.post(&self.webs[0], "/api/v1/accounts", account.credentials()).await;
+        assert_eq!(asked.status, 202, "{}", asked.text);
+        let link = link(&account).await;
+        let (_, token) = link.split_once('#').expect("a token");
+        assert_eq!(client.confirm(&self.webs[1], token).await, 204);
+        account
+    }
+}
+
+/// The link in an account's first letter.
+async fn link(account: &Account) -> String {
+    let letters = mail::letters(&account.email, 1).await;
+    let text = letters[0]["text"].as_str().expect("a text");
+    let link = text.split_whitespace().find(|word| word.starts_with(ORIGIN));
+    link.expect("a link to the page").to_owned()
+}
+
+async fn sign_in(browser: &Browser, account: &Account) {
+    browser.open(&format!("{ORIGIN}/#sign-in")).await;
+    browser.fill("#email", &account.email).await;
+    browser.fill("#password", &account.password).await;
+    browser.click("#sign-in button").await;
+    browser.reads("h1", "Your notes").await;
+}
+
+async fn add_note(browser: &Browser, title: &str) {
+    browser.fill("#new-note-title", title).await;
+    browser.fill("#new-note-body", "Some words").await;
+    browser.click("#new-note button").await;
+    browser.reads(".note h3", title).await;
+}
+
+/// A picture of colours in a file.
+fn picture(deploy: &Deploy) -> PathBuf {
+    let file = deploy.dir().join("picture.png");
+    let colour = |x: u32, y: u32| image::Rgb([(x / 4) as u8, (y / 4) as u8, 160]);
+    image::RgbImage::from_fn(960, 720, colour).save(&file).expect("a file");
+    file
+}
+
+#[tokio::test]
+async fn a_stranger_gets_from_sign_up_to_a_note_with_an_image() {
+    let stage = Stage::set().await;
+    let (browser, ada) = (stage.browser().await, Account::new());
+    browser.screenshot("welcome").await;
+
+    browser.fill("#new-email", &ada.email).await;
+    browser.fill("#new-password", &ada.password).await;
+    browser.click("#sign-up button").await;
+    browser.reads("[data-view=letter]", &ada.email).await;
+    browser.screenshot("letter").await;
+    browser.open(&link(&ada).await).await;
+    browser.click("#verify button").await;
+    browser.reads("#status", "confirmed").await;
+    browser.click("#next a").await;
+    browser.sees(&format!("document.getElementById('email')?.value === {}", json!(ada.email))).await;
+    browser.fill("#password", &ada.password).await;
+    browser.click("#sign-in button").await;
+    browser.reads("#who", &ada.email).await;
+
+    add_note(&browser, "Lisbon, in spring").await;
+    add_note(&browser, "<img src=x onerror=alert(1)>").await;
+    browser.choose("[aria-label='Add an image of “Lisbon, in spring”']", &picture(&stage._deploy)).await;
+    browser.sees("document.querySelector('.note img')?.naturalWidth === 320").await; // the preview's
+    browser.sees("!document.querySelector('img[src=x]')").await;
+
+    browser.fill("#q", "lisbon").await;
+    browser.reads("#found", "1 note with “lisbon”").await;
+    browser.misses("[aria-label^='Edit “<img']").await;
+    browser.fill("#q", " ").await;
+    browser.reads("#found", "2 notes").await;
+
+    browser.click("[aria-label='Edit “Lisbon, in spring”']").await;
+    browser.fill("#edit-title", "Lisbon, in autumn").await;
+    browser.click("#edit-note button:not([type])").await;
+    browser.reads(".note h3", "Lisbon, in autumn").await;
+
+    browser.click("#burst").await;
+    browser.sees(&format!("{BURST}.includes('100 answered by 2 instances, none failed')")).await;
+    browser
+        .sees(
+            "document.querySelectorAll('#strip .i0').length > 9 && document.querySelectorAll('#strip .i1').length > 9",
+        )
+        .await;
+    browser.screenshot("notes").await;
+
+    browser.click("[aria-label='Delete “Lisbon, in autumn”']").await;
+    browser.click("#remove-note .danger").await;
+    browser.misses("[aria-label='Delete “Lisbon, in autumn”']").await;
+    browser.is_content(&[]).await;
+}
+
+#[tokio::test]
+async fn a_note_changed_in_another_window_is_not_overwritten() {
+    let stage = Stage::set().await;
+    let (browser, ada) = (stage.browser().await, stage.account().await);
+    sign_in(&browser, &ada).await;
+    add_note(&browser, "First").await;
+
+    browser.click("[aria-label='Edit “First”']").await;
+    browser.sees("document.getElementById('editor').open").await;
+    let other = Client::new();
+    assert_eq!(other.sign_in(&stage.webs[0], &ada).await.status, 201);
+    let notes = other.get(&stage.webs[0], "/api/v1/notes").await;
+    let path = format!("/api/v1/notes/{}", notes.body["items"][0]["id"].as_str().expect("an id"));
+    assert_eq!(other.patch(&stage.webs[1], &path, json!({ "title": "Theirs" })).await.status, 200);
+    browser.fill("#edit-title", "Mine").await;
+    browser.click("#edit-note button:not([type])").await;
+
+    browser.reads("#conflict", "Somebody has changed this note").await;
+    browser.screenshot("conflict").await;
+    assert_eq!(other.get(&stage.webs[0], &path).await.body["title"], "Theirs");
+    browser.click("#keep-mine").await;
+    browser.reads(".note h3", "Mine").await;
+    browser.is_content(&["412 (Precondition Failed)"]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_field_is_told_beside_the_field() {
+    let stage = Stage::set().await;
+    let browser = stage.browser().await;
+
+    browser.fill("#new-email", "ada@example.com").await;
+    browser.fill("#new-password", "short").await;
+    browser.click("#sign-up button").await;
+
+    browser.reads("#new-password-error", "It must have").await;
+    browser.reads("#sign-up .trouble", "Request").await;
+    browser.sees("document.activeElement.id === 'new-password'").await;
+    browser.is_content(&["422 (Unprocessable"]).await;
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_is_seen_by_the_other_browser() {
+    let stage = Stage::set().await;
+    let (laptop, phone, ada) = (stage.browser().await, stage.browser().await, stage.account().await);
+    sign_in(&laptop, &ada).await;
+    sign_in(&phone, &ada).await;
+    laptop.reads("#sign-out-all", "Sign out 2 devices").await;
+
+    laptop.click("#sign-out-all").await;
+
+    laptop.reads("#message", "You are signed out, on every device.").await;
+    phone.reads("#message", "You have been signed out").await;
+    phone.misses("[data-view=notes]").await;
+    laptop.is_content(&[]).await;
+    phone.is_content(&["/api/v1/live - Failed to load resource: the server responded with a status of 401"]).await;
+}
+
+/// Goes on with the Tab key until an element has the focus; each one on the way must show that it has it.
+async fn tab_to(browser: &Browser, selector: &str) {
+    let is_there = format!("return document.activeElement.matches({})", json!(selector));
+    for _ in 0..80 {
+        if browser.run(&is_there).await == true {
+            return;
+        }
+        browser.press(TAB.to_string()).await;
+        let shown = "const at = document.activeElement.closest('.file') ?? document.activeElement;
+            return at === document.body || getComputedStyle(at).outlineStyle !== 'none' ? '' : at.outerHTML";
+        assert_eq!(browser.run(shown).await, "", "the focus cannot be seen");
+    }
+    panic!("the Tab key never comes to {selector}");
+}
+
+#[tokio::test]
+async fn the_keyboard_alone_is_enough() {
+    let stage = Stage::set().await;
+    let (browser, ada) = (stage.browser().await, Account::new());
+
+    tab_to(&browser, "#new-email").await;
+    browser.press(&ada.email).await;
+    tab_to(&browser, "#new-password").await;
+    browser.press(format!("{}{ENTER}", ada.password)).await;
+    browser.reads("[data-view=letter]", &ada.email).await;
+    browser.open(&link(&ada).await).await;
+    browser.sees("document.activeElement.matches('#verify button')").await;
+    browser.press(ENTER.to_string()).await;
+    browser.reads("#status", "confirmed").await;
+    tab_to(&browser, "#next a").await;
+    browser.press(ENTER.to_string()).await;
+    browser.sees("document.getElementById('email')?.value").await;
+    tab_to(&browser, "#password").await;
+    browser.press(format!("{}{ENTER}", ada.password)).await;
+    browser.reads("h1", "Your notes").await;
+
+    tab_to(&browser, "#new-note-title").await;
+    browser.press(format!("By hand{TAB}Word by word")).await;
+    tab_to(&browser, "#new-note button").await;
+    browser.press(ENTER.to_string()).await;
+    browser.reads(".note h3", "By hand").await;
+    tab_to(&browser, "[aria-label='Edit “By hand”']").await;
+    browser.press(ENTER.to_string()).await;
+    browser.sees("document.activeElement.id === 'edit-title'").await;
+    browser.press(format!("!{ENTER}")).await;
+    browser.reads(".note h3", "!").await;
+    browser.sees("document.activeElement.matches('.note [aria-label^=Edit]')").await;
+    tab_to(&browser, ".note [aria-label^=Delete]").await;
+    browser.press(ENTER.to_string()).await;
+    browser.sees("document.activeElement.matches('#remover [data-close]')").await;
+    browser.press(ESCAPE.to_string()).await;
+    browser.sees("document.activeElement.matches('.note [aria-label^=Delete]')").await;
+    tab_to(&browser, "#sign-out").await;
+    browser.press(ENTER.to_string()).await;
+    browser.reads("#message", "You are signed out.").await;
+    browser.is_content(&[]).await;
+}
+
+#[tokio::test]
+async fn the_page_goes_on_when_a_web_is_killed() {
+    let stage = Stage::set().await;
+    let (browser, ada) = (stage.browser().await, stage.account().await);
+    sign_in(&browser, &ada).await;
+    browser.click("#burst").await;
+    browser.sees(&format!("{BURST}.includes('by 2 instances, none failed')")).await;
+
+    stage.webs[0].signal(Signal::KILL);
+    add_note(&browser, "Nothing happened").await;
+
+    until("the survivor answers all", SOON, async || {
+        browser.click("#burst").await;
+        let said = browser.sees(&format!("{BURST}.includes('failed, in') && {BURST}")).await;
+        (said.as_str()?.starts_with("100 answered by 1 instance, none failed")).then_some(())
+    })
+    .await;
+    browser.reads("#who", &ada.email).await;
+    browser.screenshot("killed").await;
+    // What the balancer says until it has seen that the web is gone.
+    browser.is_content(&["the server responded with a status of 503"]).await;
+}
