@@ -21,6 +21,9 @@ mod notes; // the demo: delete me
 pub mod sessions;
 pub mod storage;
 
+use std::error::Error;
+
+use graphile_worker::WorkerOptions;
 use sqlx::PgConnection;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
@@ -32,6 +35,12 @@ pub(crate) fn routes() -> OpenApiRouter<state::App> {
     let pages = mail::pages();
     let pages = pages.merge(demo::pages()); // the demo: delete me
     pages.nest("/api/v1", api)
+}
+
+/// The jobs that the domains bring.
+pub(crate) fn queue(options: WorkerOptions) -> Result<WorkerOptions, Box<dyn Error + Send + Sync>> {
+    let options = notes::jobs(options)?; // the demo: delete me
+    Ok(options)
 }
 
 /// What `seed` gives to the demo's account.

@@ -65,8 +65,7 @@ async fn queue(app: &App, stop: &CancellationToken) -> Result<(), Box<dyn Error 
     let more = Arc::<Notify>::default();
     let database = Patched { inner: SqlxDatabase::new(app.db.clone()), more: more.clone() };
 
-    let options = crate::notes::jobs(Worker::options())?; // the demo: delete me
-    let worker = options
+    let worker = crate::queue(Worker::options())?
         .database(Database::new(database))
         .concurrency(app.config.worker_concurrency)
         .define_job::<SendLetter>()

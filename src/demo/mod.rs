@@ -1,5 +1,5 @@
-//! The demo's page: what the service does, and its factors while it does it. To delete it, delete this folder
-//! and the lines in `lib.rs` that name it.
+//! The demo's page: what the service does, and its factors while it does it. `script/remove-demo`
+//! deletes it.
 
 mod live;
 

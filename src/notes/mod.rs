@@ -1,5 +1,4 @@
-//! The demo domain: notes that one account writes and no other sees. To delete it, delete this folder, its
-//! migration, its tests, and the lines in `lib.rs`, `http/mod.rs`, `worker.rs` and `tests/factors/main.rs` that name it.
+//! The demo domain: notes that one account writes and no other sees. `script/remove-demo` deletes it.
 
 mod etag;
 mod fields;
