@@ -126,7 +126,7 @@ impl Span {
         }
     }
 
-    /// Notes why a job failed.
+    /// Tells why a job failed.
     pub fn failed(&mut self, error: &impl ToString) {
         self.0.set_status(Status::error(error.to_string()));
     }
