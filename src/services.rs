@@ -115,7 +115,7 @@ pub fn database(config: &Config) -> Result<PgPool, Error> {
         // One more looks after the database's health.
         .max_connections(config.database_pool_size.saturating_sub(1).max(1))
         .min_connections(0)
-        .acquire_timeout(Duration::from_secs(2))
+        .acquire_timeout(Duration::from_secs(1))
         .test_before_acquire(false)
         // The pool waits for ever for a connection that went silent: this gives it up.
         .after_release(|connection, _| {
