@@ -25,21 +25,20 @@ pub fn run<A: Parser>(task: impl AsyncFnOnce(A, Config) -> Result<(), Error>) ->
 
 /// Runs an admin task that has looked at its arguments already.
 pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<(), Error>) -> ExitCode {
-    let Err(error) = finish(task) else {
+    let ended = Config::from_env().map_err(Error::from).and_then(|config| {
+        let runtime = Runtime::new()?;
+        let result = runtime.block_on(task(config));
+        // Does not wait for a look-up of a name that still runs.
+        runtime.shutdown_background();
+        result
+    });
+    let Err(error) = ended else {
         return ExitCode::SUCCESS;
     };
     for line in error.to_string().lines() {
         eprintln!("error: {line}");
     }
     ExitCode::from(code(error.as_ref()))
-}
-
-fn finish(task: impl AsyncFnOnce(Config) -> Result<(), Error>) -> Result<(), Error> {
-    let (config, runtime) = (Config::from_env()?, Runtime::new()?);
-    let result = runtime.block_on(task(config));
-    // Does not wait for a look-up of a name that still runs.
-    runtime.shutdown_background();
-    result
 }
 
 /// The exit code of a process that fails with `error`: a variable that only a client can refuse is config, too.

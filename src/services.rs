@@ -15,7 +15,7 @@ use sqlx::{Connection, PgPool};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
-use crate::config::Config;
+use crate::config::{Config, ExposeSecret};
 
 /// The migrations, embedded, so that any binary runs from an empty directory.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -37,13 +37,8 @@ const BUNDLES: [&str; 4] = [
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A client refuses its URL, or the file of a private CA holds none.
-    #[error("{variable} is not usable: {reason}")]
-    Refused {
-        /// The variable that names it.
-        variable: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("{0} is not usable: {1}")]
+    Refused(&'static str, String),
     /// The service does not answer.
     #[error("{0}")]
     Down(String),
@@ -52,8 +47,7 @@ pub enum Error {
 impl Error {
     /// A refusal of what `variable` holds.
     pub fn refused(variable: &'static str, reason: impl std::fmt::Display) -> Self {
-        let reason = reason.to_string();
-        Self::Refused { variable, reason }
+        Self::Refused(variable, reason.to_string())
     }
 }
 
@@ -96,7 +90,7 @@ fn with_private(mut pem: Vec<u8>, private: std::io::Result<Vec<u8>>) -> Result<V
 /// Errors: the URL is refused, or a private CA cannot be read.
 pub fn database_options(config: &Config) -> Result<PgConnectOptions, Error> {
     install_crypto();
-    let url = config.database_url.expose();
+    let url = config.database_url.expose_secret();
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| Error::refused("DATABASE_URL", "it is not a Postgres URL"))?
         .application_name(env!("CARGO_PKG_NAME"));
@@ -114,7 +108,6 @@ pub fn database(config: &Config) -> Result<PgPool, Error> {
     Ok(PgPoolOptions::new()
         // One more looks after the database's health.
         .max_connections(config.database_pool_size.saturating_sub(1).max(1))
-        .min_connections(0)
         .acquire_timeout(Duration::from_secs(1))
         .test_before_acquire(false)
         // The pool waits for ever for a connection that went silent: this gives it up.
@@ -144,7 +137,7 @@ impl<T, F: Future<Output = sqlx::Result<T>> + Send> Limited<T> for F {}
 /// Errors: the URL is refused, or a private CA cannot be read.
 pub fn redis(config: &Config) -> Result<Redis, Error> {
     install_crypto();
-    let url = config.redis_url.expose();
+    let url = config.redis_url.expose_secret();
     // The client's own message repeats the URL.
     let refused = |_| Error::refused("REDIS_URL", "it is not a Redis URL");
     let client = if url.starts_with("rediss:") {

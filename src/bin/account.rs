@@ -5,7 +5,6 @@ use std::{error::Error, io::Read, process::ExitCode};
 use app::accounts::password::{Hasher, Password};
 use app::services::{self, Limited};
 use app::{accounts::email::EmailAddress, accounts::store, config::Config, http::problem::Problem, sessions};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Parser;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -40,23 +39,20 @@ fn main() -> ExitCode {
 async fn act(command: Command, config: Config) -> Result<(), Box<dyn Error>> {
     let (db, redis) = (services::database(&config)?, services::redis(&config)?);
     let mut tx = db.begin().limited().await?;
-    match command {
-        Command::Create { email, password } => create(&mut tx, &parse(&email)?, password).await?,
-        Command::Enable { email } => drop(set_disabled(&mut tx, &email, false).await?),
-        // Sessions end before the commit, so that a sign-in under way waits, and then sees the change.
-        Command::Disable { email } => {
-            let account = set_disabled(&mut tx, &email, true).await?;
-            sessions::store::end_all(&redis, account).await?;
-        }
+    let signed_out = match command {
+        Command::Create { email, password } => create(&mut tx, &parse(&email)?, password).await.map(|()| None)?,
+        Command::Enable { email } => set_disabled(&mut tx, &email, false).await.map(|_| None)?,
+        Command::Disable { email } => Some(set_disabled(&mut tx, &email, true).await?),
         Command::Erase { email } => {
             let account = find(&mut tx, &email).await?;
             store::erase(&mut tx, account).await?;
-            sessions::store::end_all(&redis, account).await?;
+            Some(account)
         }
-        Command::SignOut { email } => {
-            let account = find(&mut tx, &email).await?;
-            sessions::store::end_all(&redis, account).await?;
-        }
+        Command::SignOut { email } => Some(find(&mut tx, &email).await?),
+    };
+    // Before the commit, so that a sign-in under way waits, and then sees the change.
+    if let Some(account) = signed_out {
+        sessions::store::end_all(&redis, account).await?;
     }
     tx.commit().limited().await?;
     println!("done");
@@ -89,7 +85,7 @@ async fn set_disabled(conn: &mut PgConnection, email: &str, disabled: bool) -> R
 }
 
 async fn create(conn: &mut PgConnection, email: &EmailAddress, given: bool) -> Result<(), Box<dyn Error>> {
-    let password = if given { read()? } else { random()? };
+    let password = if given { read()? } else { Uuid::new_v4().simple().to_string() };
     let parsed = Password::parse("password", password.clone(), email).map_err(sentence)?;
     let hash = Hasher::default().hash(parsed.into()).await.map_err(sentence)?;
     let created = store::create(conn, email.as_str(), &hash).await?;
@@ -104,10 +100,4 @@ fn read() -> std::io::Result<String> {
     let mut text = String::new();
     std::io::stdin().take(4_096).read_to_string(&mut text)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-fn random() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 18];
-    getrandom::fill(&mut bytes)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
