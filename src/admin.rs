@@ -2,9 +2,9 @@
 
 use std::{io::Read, path::Path, process::ExitCode};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Command, Parser};
 use tokio::runtime::Runtime;
+use uuid::Uuid;
 
 use crate::config::{self, Config};
 use crate::{http::problem::Problem, services};
@@ -26,21 +26,20 @@ pub fn run<A: Parser>(task: impl AsyncFnOnce(A, Config) -> Result<(), Error>) ->
 
 /// Runs an admin task that has looked at its arguments already.
 pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<(), Error>) -> ExitCode {
-    let Err(error) = finish(task) else {
+    let ended = Config::from_env().map_err(Error::from).and_then(|config| {
+        let runtime = Runtime::new()?;
+        let result = runtime.block_on(task(config));
+        // Does not wait for a look-up of a name that still runs.
+        runtime.shutdown_background();
+        result
+    });
+    let Err(error) = ended else {
         return ExitCode::SUCCESS;
     };
     for line in error.to_string().lines() {
         eprintln!("error: {line}");
     }
     ExitCode::from(code(error.as_ref()))
-}
-
-fn finish(task: impl AsyncFnOnce(Config) -> Result<(), Error>) -> Result<(), Error> {
-    let (config, runtime) = (Config::from_env()?, Runtime::new()?);
-    let result = runtime.block_on(task(config));
-    // Does not wait for a look-up of a name that still runs.
-    runtime.shutdown_background();
-    result
 }
 
 /// The exit code of a process that fails with `error`: a variable that only a client can refuse is config, too.
@@ -58,13 +57,12 @@ pub fn parse<A: Parser>() -> A {
 /// The password from standard input, if it is `given` there; else a random one.
 /// Errors: there is none to be had.
 pub fn password(given: bool) -> Result<String, Error> {
-    let (mut text, mut bytes) = (String::new(), [0; 18]);
-    if given {
-        std::io::stdin().take(4_096).read_to_string(&mut text)?;
-        return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
+    if !given {
+        return Ok(Uuid::new_v4().simple().to_string());
     }
-    getrandom::fill(&mut bytes)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+    let mut text = String::new();
+    std::io::stdin().take(4_096).read_to_string(&mut text)?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// A problem for an operator: its own text is for a client's developers.

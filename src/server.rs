@@ -1,7 +1,7 @@
 //! VII Port binding: the service is whole in itself; it binds `PORT` and answers there.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::{error::Error, io, pin::pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, pin::pin, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use futures_util::FutureExt;
@@ -14,8 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use crate::state::App;
-use crate::{admin, shutdown, traces};
+use crate::{admin, config::Config, logs, shutdown, state::App, telemetry, traces};
 
 /// How long a client may take for a request's head, and may stay idle between two requests.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
@@ -29,12 +28,43 @@ const BACK_OFF: Duration = Duration::from_millis(500);
 /// How long the database may take to say goodbye.
 const CLOSE_LIMIT: Duration = Duration::from_millis(400);
 
+/// How a process ends.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
 /// The other end of the connection that a request came by: a request's extension.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
+/// A process from its start to its end: what `run` does with the handles to the services, until `stop`.
+pub async fn process(
+    name: &'static str,
+    about: &'static str,
+    run: impl AsyncFnOnce(App, CancellationToken) -> Result<()>,
+) -> ExitCode {
+    admin::describe(about);
+    let stop = shutdown::requested();
+    let config = match Config::from_env() {
+        Ok(config) => config,
+        Err(errors) => return logs::fail(name, &errors),
+    };
+    logs::start(&config, name);
+    let ended: Result<()> = async {
+        traces::start(&config)?;
+        let app = App::attach(config)?;
+        telemetry::serve(&app, &stop).await?;
+        run(app, stop).await
+    }
+    .await;
+    if let Err(error) = &ended {
+        tracing::error!("{error}");
+    }
+    let code = ended.map_or_else(|error| admin::code(error.as_ref()), |()| 0);
+    // Not by returning: the runtime would then wait for a name's look-up or a hash that still runs.
+    std::process::exit(code.into())
+}
+
 /// Serves `router` on `PORT` until `stop`, then drains. Errors: the port cannot be bound.
-pub async fn run(app: App, router: Router, stop: CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub async fn run(app: App, router: Router, stop: CancellationToken) -> Result<()> {
     // Sockets are files, of which a process may open no more than 1,024 as a rule, but raise that itself.
     let files = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
@@ -47,19 +77,6 @@ pub async fn run(app: App, router: Router, stop: CancellationToken) -> Result<()
     let _ = tokio::join!(timeout(CLOSE_LIMIT, app.db.close()), traces::stop(left.min(traces::STOP_LIMIT)),);
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Runs a process to its end, and logs why it failed if it did.
-pub async fn exit(process: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>) -> ExitCode {
-    let code = match process.await {
-        Ok(()) => 0,
-        Err(error) => {
-            tracing::error!("{error}");
-            i32::from(admin::code(error.as_ref()))
-        }
-    };
-    // Not by returning: the runtime would then wait for a name's look-up or a hash that still runs.
-    std::process::exit(code)
 }
 
 /// Binds `port` on all addresses, of both families where the system has both.
@@ -78,8 +95,6 @@ pub(crate) struct Connections {
     tasks: TaskTracker,
     /// Each is to end after the request that it has in hand.
     closing: CancellationToken,
-    /// Each is to end at once.
-    cut: CancellationToken,
 }
 
 impl Connections {
@@ -90,7 +105,6 @@ impl Connections {
             slots: Arc::new(Semaphore::new(cap)),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
-            cut: CancellationToken::new(),
         }
     }
 
@@ -132,8 +146,7 @@ impl Connections {
     }
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: Option<OwnedSemaphorePermit>) {
-        let (closing, cut) = (self.closing.clone(), self.cut.clone());
-        let router = self.router.clone();
+        let (closing, router) = (self.closing.clone(), self.router.clone());
         self.tasks.spawn(async move {
             let _slot = slot;
             let _ = stream.set_nodelay(true);
@@ -159,20 +172,16 @@ impl Connections {
                 _ = &mut connection => return,
                 () = closing.cancelled() => connection.as_mut().graceful_shutdown(),
             }
-            tokio::select! {
-                _ = connection => {}
-                () = cut.cancelled() => {}
-            }
+            let _ = connection.await;
         });
     }
 
-    /// Lets each request in hand be answered until `deadline`, and drops what is left then.
+    /// Lets each request in hand be answered until `deadline`; the process's end cuts what is left then.
     async fn finish(&self, deadline: Instant) {
         self.closing.cancel();
         self.tasks.close();
         if timeout_at(deadline, self.tasks.wait()).await.is_err() {
             tracing::warn!(connections = self.tasks.len(), "connections are cut: the grace is over");
-            self.cut.cancel();
         }
     }
 }

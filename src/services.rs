@@ -1,5 +1,6 @@
 //! IV Backing services: a URL in, a handle out, and no difference between a local and a remote one.
 
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,15 +14,16 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection, PgPool};
 use time::OffsetDateTime;
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
-use crate::config::Config;
+use crate::config::{Config, ExposeSecret};
 
 /// The migrations, embedded, so that any binary runs from an empty directory.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
 const QUERY_LIMIT: Duration = Duration::from_secs(3);
 const PING_LIMIT: Duration = Duration::from_secs(2);
+const DOUBT_MS: i64 = 10_000;
 const COMMAND_LIMIT: Duration = Duration::from_secs(1);
 const HALF_SECOND: Duration = Duration::from_millis(500);
 
@@ -37,13 +39,8 @@ const BUNDLES: [&str; 4] = [
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A client refuses its URL, or the file of a private CA holds none.
-    #[error("{variable} is not usable: {reason}")]
-    Refused {
-        /// The variable that names it.
-        variable: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("{0} is not usable: {1}")]
+    Refused(&'static str, String),
     /// The service does not answer.
     #[error("{0}")]
     Down(String),
@@ -52,8 +49,7 @@ pub enum Error {
 impl Error {
     /// A refusal of what `variable` holds.
     pub fn refused(variable: &'static str, reason: impl std::fmt::Display) -> Self {
-        let reason = reason.to_string();
-        Self::Refused { variable, reason }
+        Self::Refused(variable, reason.to_string())
     }
 }
 
@@ -96,7 +92,7 @@ fn with_private(mut pem: Vec<u8>, private: std::io::Result<Vec<u8>>) -> Result<V
 /// Errors: the URL is refused, or a private CA cannot be read.
 pub fn database_options(config: &Config) -> Result<PgConnectOptions, Error> {
     install_crypto();
-    let url = config.database_url.expose();
+    let url = config.database_url.expose_secret();
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| Error::refused("DATABASE_URL", "it is not a Postgres URL"))?
         .application_name(env!("CARGO_PKG_NAME"));
@@ -114,12 +110,15 @@ pub fn database(config: &Config) -> Result<PgPool, Error> {
     Ok(PgPoolOptions::new()
         // One more looks after the database's health.
         .max_connections(config.database_pool_size.saturating_sub(1).max(1))
-        .min_connections(0)
-        .acquire_timeout(Duration::from_secs(2))
+        .acquire_timeout(Duration::from_secs(1))
         .test_before_acquire(false)
-        // The pool waits for ever for a connection that went silent: this gives it up.
+        // The pool asks every connection that comes back, and waits for ever for one that went silent. To ask
+        // before it does, within a limit, is a third round trip: only for those that are in doubt.
         .after_release(|connection, _| {
             Box::pin(async move {
+                if milliseconds() - GIVEN_UP.load(Ordering::Relaxed) > DOUBT_MS {
+                    return Ok(true);
+                }
                 let ping = timeout(PING_LIMIT, connection.ping()).await;
                 ping.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
             })
@@ -127,12 +126,33 @@ pub fn database(config: &Config) -> Result<PgPool, Error> {
         .connect_lazy_with(options))
 }
 
+/// When Postgres was last given up, in milliseconds since 1970: its connections are in doubt for a while.
+static GIVEN_UP: AtomicI64 = AtomicI64::new(0);
+
+struct GivingUp;
+
+impl Drop for GivingUp {
+    fn drop(&mut self) {
+        GIVEN_UP.store(milliseconds(), Ordering::Relaxed);
+    }
+}
+
+/// Waits for Postgres, but no longer than `limit`.
+pub(crate) async fn within<T>(limit: Duration, asked: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let mut asked = pin!(asked);
+    // It is dropped before what is asked, and so before a connection goes back: also when a client goes away.
+    let giving_up = GivingUp;
+    let answer = timeout(limit, asked.as_mut()).await?;
+    std::mem::forget(giving_up);
+    Ok(answer)
+}
+
 /// Bounds a query on the client's side, as a server that is gone times nothing.
 pub trait Limited<T>: Future<Output = sqlx::Result<T>> + Send + Sized {
     /// The query's result, or `PoolTimedOut` after three seconds.
     fn limited(self) -> impl Future<Output = sqlx::Result<T>> + Send {
         async move {
-            let result = timeout(QUERY_LIMIT, self).await;
+            let result = within(QUERY_LIMIT, self).await;
             result.unwrap_or(Err(sqlx::Error::PoolTimedOut))
         }
     }
@@ -144,7 +164,7 @@ impl<T, F: Future<Output = sqlx::Result<T>> + Send> Limited<T> for F {}
 /// Errors: the URL is refused, or a private CA cannot be read.
 pub fn redis(config: &Config) -> Result<Redis, Error> {
     install_crypto();
-    let url = config.redis_url.expose();
+    let url = config.redis_url.expose_secret();
     // The client's own message repeats the URL.
     let refused = |_| Error::refused("REDIS_URL", "it is not a Redis URL");
     let client = if url.starts_with("rediss:") {

@@ -13,20 +13,14 @@ use crate::{accounts::password::Hasher, config::Config, http::health::Health, ma
 pub struct App(Arc<Handles>);
 
 /// What an [`App`] holds.
+#[allow(missing_docs, reason = "each type's own sentence is the documentation")]
 pub struct Handles {
-    /// What varies between deploys.
     pub config: Config,
-    /// Postgres.
     pub db: PgPool,
-    /// Redis: sessions and rate limits.
     pub redis: Redis,
-    /// The SMTP server.
     pub mailer: Mailer,
-    /// The bucket.
     pub storage: Storage,
-    /// Hashes passwords, a few at a time.
     pub hasher: Hasher,
-    /// What the last look at each service said.
     pub health: Health,
 }
 

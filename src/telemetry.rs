@@ -1,6 +1,6 @@
 //! What a process has done, as Prometheus text on a listener of its own.
 
-use std::{error::Error, sync::OnceLock};
+use std::sync::OnceLock;
 
 use axum::{Router, extract::State, middleware::from_fn_with_state, routing::get};
 use prometheus::{Counter, Gauge, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
@@ -35,7 +35,7 @@ pub(crate) fn known(method: &str) -> &'static str {
 
 /// Serves `/metrics` and the health routes on `METRICS_PORT`, if it is set, until the process ends:
 /// it is there that a process which drains is seen to do so. Errors: the port cannot be bound.
-pub async fn serve(app: &App, stop: &CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub async fn serve(app: &App, stop: &CancellationToken) -> server::Result<()> {
     let Some(port) = app.config.metrics_port else {
         return Ok(());
     };

@@ -40,23 +40,20 @@ fn main() -> ExitCode {
 async fn act(command: Command, config: Config) -> Result<(), Box<dyn Error>> {
     let (db, redis) = (services::database(&config)?, services::redis(&config)?);
     let mut tx = db.begin().limited().await?;
-    match command {
-        Command::Create { email, password } => create(&mut tx, &parse(&email)?, password).await?,
-        Command::Enable { email } => drop(set_disabled(&mut tx, &email, false).await?),
-        // Sessions end before the commit, so that a sign-in under way waits, and then sees the change.
-        Command::Disable { email } => {
-            let account = set_disabled(&mut tx, &email, true).await?;
-            sessions::store::end_all(&redis, account).await?;
-        }
+    let signed_out = match command {
+        Command::Create { email, password } => create(&mut tx, &parse(&email)?, password).await.map(|()| None)?,
+        Command::Enable { email } => set_disabled(&mut tx, &email, false).await.map(|_| None)?,
+        Command::Disable { email } => Some(set_disabled(&mut tx, &email, true).await?),
         Command::Erase { email } => {
             let account = find(&mut tx, &email).await?;
             store::erase(&mut tx, account).await?;
-            sessions::store::end_all(&redis, account).await?;
+            Some(account)
         }
-        Command::SignOut { email } => {
-            let account = find(&mut tx, &email).await?;
-            sessions::store::end_all(&redis, account).await?;
-        }
+        Command::SignOut { email } => Some(find(&mut tx, &email).await?),
+    };
+    // Before the commit, so that a sign-in under way waits, and then sees the change.
+    if let Some(account) = signed_out {
+        sessions::store::end_all(&redis, account).await?;
     }
     tx.commit().limited().await?;
     println!("done");

@@ -3,7 +3,7 @@
 mod types;
 mod variables;
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ipnet::IpNet;
@@ -12,7 +12,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-pub use types::{LogFormat, Secret};
+pub use secrecy::{ExposeSecret, SecretString as Secret};
+pub use types::LogFormat;
 pub use variables::schema;
 use variables::{VARIABLES, Variable};
 
@@ -79,11 +80,11 @@ impl Config {
                 None => Ok(variable.default),
             };
             match value {
-                Ok(value) => values.extend(value.map(|value| (variable.name, Secret::new(value)))),
+                Ok(value) => values.extend(value.map(|value| (variable.name, Secret::from(value)))),
                 Err(what) => errors.push((variable.name, variable.problem(what))),
             }
         }
-        let pairs = values.iter().map(|(name, value)| ((*name).into(), value.expose().into()));
+        let pairs = values.iter().map(|(name, value)| ((*name).into(), value.expose_secret().into()));
         match envy::from_iter::<_, Self>(pairs) {
             Ok(config) if errors.is_empty() => Ok(Self { values, ..config }),
             _ => Err(Errors(errors)),
@@ -106,7 +107,7 @@ impl Config {
             let value = self.values.get(variable.name);
             let shown = value.map_or("", |value| match variable.secret() {
                 true => "[redacted]",
-                false => value.expose(),
+                false => value.expose_secret(),
             });
             format!("{}={shown}\n", variable.name)
         };
@@ -115,7 +116,7 @@ impl Config {
 
     /// SHA-256 of the effective config in base64url: equal for two processes of one release.
     pub fn fingerprint(&self) -> String {
-        let values: Vec<_> = self.values.iter().map(|(name, value)| (name, value.expose())).collect();
+        let values: Vec<_> = self.values.iter().map(|(name, value)| (name, value.expose_secret())).collect();
         URL_SAFE_NO_PAD.encode(Sha256::digest(serde_json::json!(values).to_string()))
     }
 }
@@ -132,14 +133,6 @@ impl Variable {
 
 /// What is wrong with the environment, all of it: the name of each variable, and a sentence that names it, says
 /// what it is for and gives an example; never its value.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(|(_, sentence)| sentence.as_str()).collect::<Vec<_>>().join("\n"))]
 pub struct Errors(pub Vec<(&'static str, String)>);
-
-impl fmt::Display for Errors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<&str> = self.0.iter().map(|(_, sentence)| sentence.as_str()).collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
-
-impl std::error::Error for Errors {}

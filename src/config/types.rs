@@ -1,33 +1,13 @@
 //! The types of the variables: what parses is right, and nothing later asks again. No error says what the value was.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use ipnet::IpNet;
+use secrecy::SecretString as Secret;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
-
-/// A value that no log, error or `Debug` shows.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    pub(super) fn new(value: &str) -> Self {
-        Self(value.to_owned())
-    }
-
-    /// The value itself, for the client of the service that it opens.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
 
 /// How log lines look: JSON for the log router, text for a person at a terminal.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -113,7 +93,7 @@ fn service<'de, D: Deserializer<'de>>(
     schemes: [&str; 2],
     check: impl FnOnce(&Url) -> bool,
 ) -> Result<Secret, D::Error> {
-    by(from, |text| check(&url(text, schemes)?).then(|| Secret::new(text)))
+    by(from, |text| check(&url(text, schemes)?).then(|| Secret::from(text)))
 }
 
 fn url(text: &str, schemes: [&str; 2]) -> Option<Url> {

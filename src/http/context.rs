@@ -5,7 +5,8 @@ use uuid::Uuid;
 use crate::{jobs, logs, traces};
 
 tokio::task_local! {
-    static CURRENT: RequestContext;
+    /// The request that a future is part of.
+    pub(super) static CURRENT: RequestContext;
 }
 
 /// What one request is known by.
@@ -28,11 +29,6 @@ impl RequestContext {
             trace_id: span.trace_id(),
             span: span.context(),
         }
-    }
-
-    /// Runs a future as part of the request.
-    pub async fn scope<F: Future>(self, future: F) -> F::Output {
-        CURRENT.scope(self, future).await
     }
 }
 

@@ -15,8 +15,9 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::problem::Problem;
+use crate::services::{Redis, within};
 use crate::{admin, logs, release};
-use crate::{mail::Mailer, services::Redis, state::App, storage::Storage};
+use crate::{mail::Mailer, state::App, storage::Storage};
 
 /// Together they are how old an answer may be.
 const DATABASE_PAUSE: Duration = Duration::from_millis(250);
@@ -78,7 +79,7 @@ impl Health {
     async fn watch_database(self, db: PgConnectOptions) {
         let (mut connection, mut misses) = (None, 0);
         loop {
-            let found = match timeout(DATABASE_LIMIT, look_at_database(&mut connection, &db)).await {
+            let found = match within(DATABASE_LIMIT, look_at_database(&mut connection, &db)).await {
                 Ok(Ok(true)) => Ok(()),
                 Ok(Ok(false)) => Err("migrations pending"),
                 Ok(Err(_)) | Err(_) => Err(OUT_OF_REACH),

@@ -16,7 +16,7 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 
 use super::problem::Problem;
-use super::{context::RequestContext, extract::is_json};
+use super::{context::CURRENT, context::RequestContext, extract::is_json};
 use crate::{config::Config, state::App, telemetry, traces};
 
 const BODY_LIMIT: usize = 1 << 20;
@@ -72,8 +72,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
         let answer = AssertUnwindSafe(limited(&app.config, request, next)).catch_unwind().await;
         answer.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response())
     };
-    let answer = context.scope(answer.instrument(span.clone()));
-    let mut response = answer.await;
+    let mut response = CURRENT.scope(context, answer.instrument(span.clone())).await;
 
     let status = response.status().as_u16();
     let elapsed = start.elapsed().as_secs_f64();

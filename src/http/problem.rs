@@ -1,5 +1,7 @@
 //! One error for every route: a problem (RFC 9457) for the client, its cause for the log.
 
+use std::fmt;
+
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -19,53 +21,32 @@ pub struct FieldError {
 
 /// Why a request is not answered as asked. A `String` here is a cause, which is
 /// logged once and never sent, but for the one of `BadRequest`.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[allow(missing_docs, reason = "its sentence documents a variant")]
 pub enum Problem {
-    #[error("There is nothing here.")]
     NotFound,
-    #[error("This method is not allowed here.")]
     MethodNotAllowed,
-    #[error("Please sign in.")]
     SignedOut,
-    /// The same for a wrong password and an unknown address.
-    #[error("The address or the password is wrong.")]
     WrongCredentials,
-    /// The current password, asked for again, is wrong.
-    #[error("The password is wrong.")]
     WrongPassword,
-    #[error("Requests from other sites are refused.")]
     CrossOrigin,
-    /// The request cannot be read; the sentence is sent.
-    #[error("{0}")]
     BadRequest(String),
-    /// The body is not of a type that is taken here; the sentence is sent.
-    #[error("{0}")]
     UnsupportedMediaType(&'static str),
-    #[error("The body is too large.")]
     TooLarge,
-    #[error("The body took too long to arrive.")]
     BodyTimeout,
-    #[error("Some fields are not valid.")]
     Invalid(Vec<FieldError>),
-    /// A domain's own refusal: the status, the stable end of the type, the sentence, which is sent.
-    #[error("{2}")]
+    /// A domain's own: the status, the stable end of the type, the sentence.
     Refused(u16, &'static str, &'static str),
-    #[error("This link is not valid any more. Please ask for a new one.")]
     InvalidToken,
-    #[error("Too many attempts. Please try again later.")]
-    RateLimited { retry_after: u64 },
-    #[error("The service is busy. Please try again.")]
+    RateLimited {
+        retry_after: u64,
+    },
     Busy,
     /// A service that the request needs is out of reach.
-    #[error("The service is unavailable for the moment. Please try again.")]
     Unavailable(String),
     /// The process should get no requests; with the checks that tell why.
-    #[error("The service is not ready.")]
     NotReady(Value),
-    #[error("The answer took too long. Please try again.")]
     Timeout,
-    #[error("Something went wrong on our side.")]
     Internal(String),
 }
 
@@ -76,49 +57,52 @@ impl Problem {
         Self::Invalid(vec![FieldError { field, message }])
     }
 
-    /// The status and the stable end of the type.
-    fn kind(&self) -> (u16, &'static str) {
+    /// The status, the stable end of the type, and the sentence.
+    fn parts(&self) -> (u16, &'static str, &str) {
         match self {
-            Self::Refused(status, kind, _) => (*status, *kind),
-            Self::BadRequest(_) => (400, "bad-request"),
-            Self::SignedOut => (401, "signed-out"),
-            Self::WrongCredentials => (401, "wrong-credentials"),
-            Self::WrongPassword => (403, "wrong-password"),
-            Self::CrossOrigin => (403, "cross-origin"),
-            Self::NotFound => (404, "not-found"),
-            Self::MethodNotAllowed => (405, "method-not-allowed"),
-            Self::BodyTimeout => (408, "body-timeout"),
-            Self::TooLarge => (413, "too-large"),
-            Self::UnsupportedMediaType(_) => (415, "unsupported-media-type"),
-            Self::Invalid(_) => (422, "invalid"),
-            Self::InvalidToken => (422, "invalid-token"),
-            Self::RateLimited { .. } => (429, "rate-limited"),
-            Self::Internal(_) => (500, "internal"),
-            Self::Busy => (503, "busy"),
-            Self::Unavailable(_) => (503, "unavailable"),
-            Self::NotReady(_) => (503, "not-ready"),
-            Self::Timeout => (503, "timeout"),
-        }
-    }
-
-    /// In seconds.
-    fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::RateLimited { retry_after } => Some(*retry_after),
-            _ => (self.kind().0 == 503).then_some(1),
+            Self::Refused(status, kind, sentence) => (*status, kind, sentence),
+            Self::BadRequest(sentence) => (400, "bad-request", sentence),
+            Self::SignedOut => (401, "signed-out", "Please sign in."),
+            // The same for an address that is not known.
+            Self::WrongCredentials => (401, "wrong-credentials", "The address or the password is wrong."),
+            Self::WrongPassword => (403, "wrong-password", "The password is wrong."),
+            Self::CrossOrigin => (403, "cross-origin", "Requests from other sites are refused."),
+            Self::NotFound => (404, "not-found", "There is nothing here."),
+            Self::MethodNotAllowed => (405, "method-not-allowed", "This method is not allowed here."),
+            Self::BodyTimeout => (408, "body-timeout", "The body took too long to arrive."),
+            Self::TooLarge => (413, "too-large", "The body is too large."),
+            Self::UnsupportedMediaType(sentence) => (415, "unsupported-media-type", sentence),
+            Self::Invalid(_) => (422, "invalid", "Some fields are not valid."),
+            Self::InvalidToken => (422, "invalid-token", "This link is not valid any more. Please ask for a new one."),
+            Self::RateLimited { .. } => (429, "rate-limited", "Too many attempts. Please try again later."),
+            Self::Internal(_) => (500, "internal", "Something went wrong on our side."),
+            Self::Busy => (503, "busy", "The service is busy. Please try again."),
+            Self::Unavailable(_) => {
+                (503, "unavailable", "The service is unavailable for the moment. Please try again.")
+            }
+            Self::NotReady(_) => (503, "not-ready", "The service is not ready."),
+            Self::Timeout => (503, "timeout", "The answer took too long. Please try again."),
         }
     }
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.parts().2)
+    }
+}
+
+impl std::error::Error for Problem {}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, kind) = self.kind();
+        let (status, kind, sentence) = self.parts();
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut body = json!({
             "type": format!("urn:problem:{kind}"),
             "title": status.canonical_reason(),
             "status": status.as_u16(),
-            "detail": self.to_string(),
+            "detail": sentence,
             "request_id": context::request_id(),
         });
         match &self {
@@ -130,9 +114,12 @@ impl IntoResponse for Problem {
         }
         let problem = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, problem)], body.to_string()).into_response();
-        if let Some(seconds) = self.retry_after() {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
-        }
+        let seconds = match self {
+            Self::RateLimited { retry_after } => retry_after,
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => 1,
+            _ => return response,
+        };
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
         response
     }
 }
@@ -159,24 +146,19 @@ fn is_passing(code: &str) -> bool {
 
 impl From<redis::RedisError> for Problem {
     fn from(error: redis::RedisError) -> Self {
-        const CODES: [&str; 10] = [
-            "OOM",
-            "MISCONF",
-            "NOAUTH",
-            "WRONGPASS",
-            "READONLY",
-            "LOADING",
-            "MASTERDOWN",
-            "TRYAGAIN",
-            "NOREPLICAS",
-            "BUSY",
-        ];
         let passing = error.is_io_error()
             || error.is_timeout()
             || error.is_connection_dropped()
             || error.kind() == redis::ErrorKind::AuthenticationFailed
-            || error.code().is_some_and(|code| CODES.contains(&code));
+            || error.code().is_some_and(is_passing_in_redis);
         let cause = error.to_string();
         if passing { Self::Unavailable(cause) } else { Self::Internal(cause) }
     }
+}
+
+/// Memory, disk, credentials, a replica or a cluster that changes, a script that runs for too long.
+fn is_passing_in_redis(code: &str) -> bool {
+    const MENDED: [&str; 5] = ["OOM", "MISCONF", "NOAUTH", "WRONGPASS", "READONLY"];
+    const WAITED_FOR: [&str; 5] = ["LOADING", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY"];
+    MENDED.contains(&code) || WAITED_FOR.contains(&code)
 }

@@ -7,7 +7,9 @@ use graphile_worker::sqlx::SqlxDatabase;
 use graphile_worker::{
     BoxFuture, DatabaseDriver, DbError, DbExecutor, DbParams, DbRow, DbTransaction, Notification, NotificationStream,
 };
-use tokio::{sync::Notify, time::timeout};
+use tokio::sync::Notify;
+
+use crate::services::within;
 
 const QUERY_LIMIT: Duration = Duration::from_secs(6);
 
@@ -25,7 +27,7 @@ pub(crate) struct Patched {
 
 fn limited<'a, T: 'a>(query: Answer<'a, T>) -> Answer<'a, T> {
     Box::pin(async {
-        let result = timeout(QUERY_LIMIT, query).await;
+        let result = within(QUERY_LIMIT, query).await;
         result.unwrap_or_else(|_| Err(DbError::new("the query took too long")))
     })
 }

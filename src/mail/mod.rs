@@ -11,8 +11,9 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::time::timeout;
 use url::Url;
 
+use crate::config::{Config, ExposeSecret};
+use crate::jobs::Failure;
 use crate::services::{self, Error};
-use crate::{config::Config, jobs::Failure};
 
 mod letters;
 mod pages;
@@ -36,7 +37,7 @@ impl Mailer {
     /// Errors: the URL is refused, or a private CA cannot be read.
     pub fn new(config: &Config) -> Result<Self, Error> {
         services::install_crypto();
-        let url = Url::parse(config.smtp_url.expose()).map_err(|_| refused("it is not a URL"))?;
+        let url = Url::parse(config.smtp_url.expose_secret()).map_err(|_| refused("it is not a URL"))?;
         let host = url.host_str().ok_or_else(|| refused("it has no host"))?;
         // An IPv6 address has brackets in a URL alone.
         let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -1,14 +1,5 @@
 //! Rate limits, shared by all processes: GCRA in Redis, by Redis' clock.
 //!
-//! | what | by | at once, and again in |
-//! | --- | --- | --- |
-//! | sign-in | account *and* address | 10 in 5 min; a success forgets the attempts before it |
-//! | sign-in | address | 60 in 5 min |
-//! | sign-in | nothing: all together | 1,000 in 5 min |
-//! | sign-up, resets, verifications | address | 60 in 5 min |
-//! | sign-up, resets, verifications | nothing: all together | 1,000 in 5 min |
-//! | letters that are asked for | address of mail | 5 at once, and again in a day |
-//!
 //! An IPv6 address counts by its /64, since one line has that many. No limit on sign-in is by the
 //! account alone, so nobody can lock another out of their account. While Redis is down the limits are closed: what
 //! they guard answers 503, since an open limit is an invitation, and nobody could sign in anyway.

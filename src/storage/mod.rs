@@ -7,7 +7,7 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStoreExt, Re
 use tokio::time::timeout;
 use url::{Position, Url};
 
-use crate::config::Config;
+use crate::config::{Config, ExposeSecret};
 use crate::services::{self, Error};
 
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ impl Storage {
     pub fn new(config: &Config) -> Result<Self, Error> {
         services::install_crypto();
         let refused = |reason: &str| Error::refused("STORAGE_URL", reason);
-        let url = Url::parse(config.storage_url.expose()).map_err(|_| refused("it is no URL"))?;
+        let url = Url::parse(config.storage_url.expose_secret()).map_err(|_| refused("it is no URL"))?;
         let tls = url.scheme() == "s3+https";
         let scheme = if tls { "https" } else { "http" };
         let region = url.query_pairs().find(|(name, _)| name == "region");
