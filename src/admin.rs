@@ -1,12 +1,13 @@
 //! XII Admin processes: what the one-off tasks share, so that each says only what it does.
 
-use std::{path::Path, process::ExitCode};
+use std::{io::Read, path::Path, process::ExitCode};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Command, Parser};
 use tokio::runtime::Runtime;
 
 use crate::config::{self, Config};
-use crate::services;
+use crate::{http::problem::Problem, services};
 
 /// How an admin task fails: a sentence for the operator.
 pub type Error = Box<dyn std::error::Error>;
@@ -52,6 +53,29 @@ pub(crate) fn code(error: &(dyn std::error::Error + 'static)) -> u8 {
 pub fn parse<A: Parser>() -> A {
     let matches = named(A::command()).get_matches();
     A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The password from standard input, if it is `given` there; else a random one.
+/// Errors: there is none to be had.
+pub fn password(given: bool) -> Result<String, Error> {
+    let (mut text, mut bytes) = (String::new(), [0; 18]);
+    if given {
+        std::io::stdin().take(4_096).read_to_string(&mut text)?;
+        return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    getrandom::fill(&mut bytes)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// A problem for an operator: its own text is for a client's developers.
+pub fn sentence(problem: Problem) -> String {
+    match problem {
+        Problem::Invalid(errors) => {
+            let errors = errors.iter().map(|error| format!("the {} {}", error.field, error.message));
+            errors.collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Answers `--help` and `--version` of a program that takes no other argument, and refuses others.

@@ -20,3 +20,23 @@ pub mod mail;
 mod notes; // the demo: delete me
 pub mod sessions;
 pub mod storage;
+
+use sqlx::PgConnection;
+use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
+
+/// What the domains answer: the API below its prefix, and the pages beside it.
+pub(crate) fn routes() -> OpenApiRouter<state::App> {
+    let api = accounts::routes().merge(sessions::routes());
+    let api = api.merge(notes::routes()).merge(demo::routes()); // the demo: delete me
+    let pages = mail::pages();
+    let pages = pages.merge(demo::pages()); // the demo: delete me
+    pages.nest("/api/v1", api)
+}
+
+/// What `seed` gives to the demo's account.
+#[allow(unused_variables, reason = "without the demo there is nothing to give")]
+pub(crate) async fn seed(tx: &mut PgConnection, config: &config::Config, account: Uuid) -> Result<(), admin::Error> {
+    notes::seed(tx, config, account).await?; // the demo: delete me
+    Ok(())
+}

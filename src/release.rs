@@ -8,10 +8,11 @@ use sqlx::migrate::{Migration, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
 use tokio::time::{sleep, timeout};
-use uuid::Uuid;
 
+use crate::accounts::{email::EmailAddress, password::Hasher, password::Password, store};
+use crate::admin::{self, Error};
 use crate::services::{self, MIGRATOR};
-use crate::{accounts::password::Hasher, accounts::store, admin::Error, config::Config, jobs};
+use crate::{config::Config, jobs};
 
 /// The address of the account that `seed` makes.
 const DEMO: &str = "demo@example.com";
@@ -66,14 +67,20 @@ pub async fn reset(config: &Config) -> Result<(), Error> {
     migrate_on(connection, config).await
 }
 
-/// Makes the demo's account, unless it is there. Returns what to tell the operator.
-pub async fn seed(config: &Config) -> Result<String, Error> {
-    let password = Uuid::new_v4().simple().to_string();
-    let hash = Hasher::default().hash(password.clone()).await?;
-    Ok(match store::create(&mut connect(config).await?, DEMO, &hash).await? {
-        Some(_) => format!("{DEMO} is made, with the password {password}"),
-        None => format!("{DEMO} is there already"),
-    })
+/// Makes the demo's account and what it shows, all or nothing, unless it is there; its password is `given` on
+/// standard input, or made. Returns what to tell the operator.
+pub async fn seed(config: &Config, given: bool) -> Result<String, Error> {
+    let (email, text) = (EmailAddress::parse(DEMO)?, admin::password(given)?);
+    let password = Password::parse("password", text.clone(), &email).map_err(admin::sentence)?;
+    let hash = Hasher::default().hash(password.into()).await?;
+    let mut connection = connect(config).await?;
+    let mut tx = connection.begin().await?;
+    let Some(account) = store::create(&mut tx, DEMO, &hash).await? else {
+        return Ok(format!("{DEMO} is there already"));
+    };
+    crate::seed(&mut tx, config, account).await?;
+    tx.commit().await?;
+    Ok(if given { format!("{DEMO} is made") } else { format!("{DEMO} is made, with the password {text}") })
 }
 
 /// Migrates on the connection that holds the lock, and gives the lock up.

@@ -45,7 +45,7 @@ pub async fn serve(app: &App, stop: &CancellationToken) -> Result<(), Box<dyn Er
     let listener = server::bind(port).await?;
     tracing::info!(port = listener.local_addr()?.port(), "serving metrics");
     let routes = Router::new().route("/metrics", get(metrics));
-    let routes = routes.merge(http::health::routes()).fallback(async || Problem::NotFound);
+    let routes = routes.merge(Router::from(http::health::routes())).fallback(async || Problem::NotFound);
     let routes = routes.method_not_allowed_fallback(async || Problem::MethodNotAllowed);
     let router = routes.layer(from_fn_with_state(app.clone(), observe_request)).with_state(app.clone());
     let (health, stop) = (app.health.clone(), stop.clone());

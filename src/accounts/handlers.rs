@@ -2,9 +2,9 @@
 
 use axum::{extract::State, http::StatusCode, http::header::SET_COOKIE, response::IntoResponse};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::store::{self, Account};
@@ -15,26 +15,28 @@ use crate::sessions::{self, CurrentAccount, limit};
 use crate::{http::Result, http::problem::Problem, services::Limited, state::App};
 
 /// What asking answers, whatever comes of it.
-type Accepted = (StatusCode, axum::Json<Value>);
+#[derive(Serialize, ToSchema)]
+pub(super) struct Accepted {}
 
-fn accepted() -> Accepted {
-    (StatusCode::ACCEPTED, axum::Json(json!({})))
-}
+const ACCEPTED: (StatusCode, axum::Json<Accepted>) = (StatusCode::ACCEPTED, axum::Json(Accepted {}));
 
 /// What one signs up and signs in with.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credentials {
+    #[schema(format = "email", max_length = 254, example = "ada@example.com")]
     pub(crate) email: String,
+    #[schema(min_length = 8, max_length = 128, example = "correct horse battery")]
     pub(crate) password: String,
 }
 
 /// Signs up. The work is the same for a taken address: what is mailed is decided when it is mailed.
+#[utoipa::path(post, path = "/accounts", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn sign_up(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
     Json(body): Json<Credentials>,
-) -> Result<Accepted> {
+) -> Result<impl IntoResponse> {
     let email = EmailAddress::parse(&body.email)?;
     let password = Password::parse("password", body.password, &email)?;
     limit::credentials(&app, ip).await?;
@@ -44,16 +46,18 @@ pub(super) async fn sign_up(
     let sign_up = tokens::insert_sign_up(&mut tx, &email, &hash).await?;
     mail::enqueue(&mut tx, Kind::SignUp, email.as_str(), Some(sign_up)).await?;
     tx.commit().limited().await?;
-    Ok(accepted())
+    Ok(ACCEPTED)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Verification {
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     token: String,
 }
 
 /// Confirms an address.
+#[utoipa::path(post, path = "/verifications", tag = "accounts", responses((status = 204), (status = 429)))]
 pub(super) async fn verify(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
@@ -64,35 +68,40 @@ pub(super) async fn verify(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AskReset {
+    #[schema(format = "email", max_length = 254, example = "ada@example.com")]
     email: String,
 }
 
 /// Asks for a reset. The work is the same for an unknown address: its letter is dropped when it is due.
+#[utoipa::path(post, path = "/password-resets", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn ask_reset(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
     Json(body): Json<AskReset>,
-) -> Result<Accepted> {
+) -> Result<impl IntoResponse> {
     let email = EmailAddress::parse(&body.email)?;
     limit::credentials(&app, ip).await?;
     limit::letters(&app, &email).await?;
     let mut tx = app.db.begin().limited().await?;
     mail::enqueue(&mut tx, Kind::Reset, email.as_str(), None).await?;
     tx.commit().limited().await?;
-    Ok(accepted())
+    Ok(ACCEPTED)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Reset {
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     token: String,
+    #[schema(min_length = 8, max_length = 128, example = "correct horse battery")]
     password: String,
 }
 
 /// Sets a new password by a letter's token.
+#[utoipa::path(put, path = "/password-resets", tag = "accounts", responses((status = 204), (status = 429)))]
 pub(super) async fn reset(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
@@ -109,7 +118,7 @@ pub(super) async fn reset(
 }
 
 /// What the owner of an account sees of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Profile {
     id: Uuid,
     email: String,
@@ -118,6 +127,7 @@ pub(super) struct Profile {
 }
 
 /// Shows an account to its owner.
+#[utoipa::path(get, path = "/accounts/current", tag = "accounts", security(("session" = [])), responses((status = 200, body = Profile)))]
 pub(super) async fn show(State(app): State<App>, current: CurrentAccount) -> Result<axum::Json<Profile>> {
     let account = store::find(&app.db, current.account_id).await?.ok_or(Problem::SignedOut)?;
     let Account { id, email, created_at, .. } = account;
@@ -142,20 +152,24 @@ async fn lock(conn: &mut PgConnection, account: &Account) -> Result<String> {
     email.ok_or(Problem::WrongPassword)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddressChange {
+    #[schema(format = "email", max_length = 254, example = "ada@example.com")]
     email: String,
+    #[schema(example = "correct horse battery")]
     current_password: String,
 }
 
 /// Asks for another address: the new one is to confirm it, the old one is told.
+#[utoipa::path(patch, path = "/accounts/current", tag = "accounts", security(("session" = [])),
+    responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn change_address(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
     current: CurrentAccount,
     Json(body): Json<AddressChange>,
-) -> Result<Accepted> {
+) -> Result<impl IntoResponse> {
     let email = EmailAddress::parse(&body.email)?;
     let account = confirmed(&app, ip, &current, body.current_password).await?;
     limit::letters(&app, &email).await?;
@@ -165,17 +179,21 @@ pub(super) async fn change_address(
     mail::enqueue(&mut tx, Kind::AddressChange, email.as_str(), Some(change)).await?;
     mail::enqueue(&mut tx, Kind::AddressChangeAsked, &old, Some(account.id)).await?;
     tx.commit().limited().await?;
-    Ok(accepted())
+    Ok(ACCEPTED)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PasswordChange {
+    #[schema(example = "correct horse battery")]
     current_password: String,
+    #[schema(min_length = 8, max_length = 128, example = "correct horse battery")]
     new_password: String,
 }
 
 /// Changes the password: other devices are signed out, this one gets a new session.
+#[utoipa::path(put, path = "/accounts/current/password", tag = "accounts", security(("session" = [])),
+    responses((status = 204, headers(("Set-Cookie"))), (status = 429)))]
 pub(super) async fn change_password(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
@@ -199,13 +217,16 @@ pub(super) async fn change_password(
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Erasure {
+    #[schema(example = "correct horse battery")]
     current_password: String,
 }
 
 /// Erases the account and everything that is its own.
+#[utoipa::path(delete, path = "/accounts/current", tag = "accounts", security(("session" = [])),
+    responses((status = 204, headers(("Set-Cookie"))), (status = 429)))]
 pub(super) async fn destroy(
     State(app): State<App>,
     ClientIp(ip): ClientIp,

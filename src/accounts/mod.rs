@@ -1,8 +1,7 @@
 //! Accounts: sign-up, confirmation, resets and what an owner can do with one. Signing in is `sessions`.
 
-use axum::Router;
-use axum::routing::{get, post, put};
 use sqlx::PgPool;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{services::Limited, state::App};
 
@@ -15,14 +14,13 @@ mod tokens;
 pub(crate) use handlers::Credentials;
 
 /// The routes, below the API's prefix.
-pub(crate) fn routes() -> Router<App> {
-    let current = get(handlers::show).patch(handlers::change_address).delete(handlers::destroy);
-    Router::new()
-        .route("/accounts", post(handlers::sign_up))
-        .route("/verifications", post(handlers::verify))
-        .route("/password-resets", post(handlers::ask_reset).put(handlers::reset))
-        .route("/accounts/current", current)
-        .route("/accounts/current/password", put(handlers::change_password))
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(handlers::sign_up))
+        .routes(routes!(handlers::verify))
+        .routes(routes!(handlers::ask_reset, handlers::reset))
+        .routes(routes!(handlers::show, handlers::change_address, handlers::destroy))
+        .routes(routes!(handlers::change_password))
 }
 
 /// Deletes what has expired: tokens at once, sign-ups and changes of address after a week, letters after a

@@ -1,11 +1,11 @@
 //! XII: an operator's hand in the accounts.
 
-use std::{error::Error, io::Read, process::ExitCode};
+use std::{error::Error, process::ExitCode};
 
 use app::accounts::password::{Hasher, Password};
+use app::admin::sentence;
 use app::services::{self, Limited};
-use app::{accounts::email::EmailAddress, accounts::store, config::Config, http::problem::Problem, sessions};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use app::{accounts::email::EmailAddress, accounts::store, config::Config, sessions};
 use clap::Parser;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -67,17 +67,6 @@ fn parse(email: &str) -> Result<EmailAddress, String> {
     EmailAddress::parse(email).map_err(sentence)
 }
 
-/// A problem's own text is for a client's developers.
-fn sentence(problem: Problem) -> String {
-    match problem {
-        Problem::Invalid(errors) => {
-            let errors = errors.iter().map(|error| format!("the {} {}", error.field, error.message));
-            errors.collect::<Vec<_>>().join("; ")
-        }
-        other => other.to_string(),
-    }
-}
-
 async fn find(conn: &mut PgConnection, email: &str) -> Result<Uuid, Box<dyn Error>> {
     let account = store::find_by_email(conn, &parse(email)?).await?;
     Ok(account.ok_or(UNKNOWN)?.id)
@@ -89,7 +78,7 @@ async fn set_disabled(conn: &mut PgConnection, email: &str, disabled: bool) -> R
 }
 
 async fn create(conn: &mut PgConnection, email: &EmailAddress, given: bool) -> Result<(), Box<dyn Error>> {
-    let password = if given { read()? } else { random()? };
+    let password = app::admin::password(given)?;
     let parsed = Password::parse("password", password.clone(), email).map_err(sentence)?;
     let hash = Hasher::default().hash(parsed.into()).await.map_err(sentence)?;
     let created = store::create(conn, email.as_str(), &hash).await?;
@@ -98,16 +87,4 @@ async fn create(conn: &mut PgConnection, email: &EmailAddress, given: bool) -> R
         println!("password: {password}");
     }
     Ok(())
-}
-
-fn read() -> std::io::Result<String> {
-    let mut text = String::new();
-    std::io::stdin().take(4_096).read_to_string(&mut text)?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-fn random() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 18];
-    getrandom::fill(&mut bytes)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -3,11 +3,19 @@
 use std::process::ExitCode;
 
 use app::{admin, release};
+use clap::Parser;
+
+/// Makes the demo's account and what it shows. It can be run again: what is there is kept.
+#[derive(Parser)]
+struct Args {
+    /// Reads the account's password from standard input; else one is made and printed.
+    #[arg(long)]
+    password: bool,
+}
 
 fn main() -> ExitCode {
-    admin::describe("Makes the demo's account. It can be run again: what is there is kept");
-    admin::run_with(async |config| {
-        println!("{}", release::seed(&config).await?);
+    admin::run(async |args: Args, config| {
+        println!("{}", release::seed(&config, args.password).await?);
         Ok(())
     })
 }

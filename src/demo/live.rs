@@ -5,19 +5,20 @@ use std::sync::LazyLock;
 use axum::{Json, extract::State};
 use redis::Script;
 use serde::Serialize;
-use serde_json::Value;
 use sqlx::PgPool;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::http::health::{self, Version};
 use crate::sessions::{CurrentAccount, store};
-use crate::{http::Result, http::health, jobs, services::Limited, services::Redis, state::App};
+use crate::{http::Result, jobs, services::Limited, services::Redis, state::App};
 
 /// Which process answered, and what the account has in the attached services.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Live {
     /// The same as `/version` tells.
-    answered_by: Value,
+    answered_by: Version,
     /// The account's own, the newest first.
     sessions: Vec<Session>,
     /// How many keys Redis holds, whoever's.
@@ -27,7 +28,7 @@ pub(super) struct Live {
     letters: Vec<Letter>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Session {
     id: Uuid,
     current: bool,
@@ -40,23 +41,25 @@ struct Session {
     ttl_seconds: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Queue {
     ready: i64,
     oldest_ready_seconds: f64,
     dead: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Letter {
     kind: String,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     sent_at: Option<OffsetDateTime>,
 }
 
 /// Shows all of it, in one round trip to Redis beside the session's own, and two to Postgres.
+#[utoipa::path(get, path = "/live", tag = "demo", security(("session" = [])), responses((status = 200, body = Live)))]
 pub(super) async fn show(State(app): State<App>, current: CurrentAccount) -> Result<Json<Live>> {
     let (sessions, redis_keys) = sessions(&app.redis, &current).await?;
     let (ready, oldest_ready_seconds, dead) = jobs::depth(&app.db).limited().await?;

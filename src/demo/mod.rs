@@ -1,21 +1,19 @@
-//! The demo's page: what the service does, and its factors while it does it. To delete it, delete this folder,
-//! `tests/demo`, and the lines in `lib.rs` and `http/mod.rs` that name it.
+//! The demo's page: what the service does, and its factors while it does it. To delete it, delete this folder
+//! and the lines in `lib.rs` that name it.
 
 mod live;
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::{Router, routing::get};
+use axum::{response::IntoResponse, routing::get};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::state::App;
+use crate::{http::openapi::page, state::App};
 
-const HTML: &str = "text/html; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript";
+const STYLE: &str = "text/css";
 const IMAGE: &str = "image/svg+xml";
 
-/// The page and all that it loads: nothing comes from anywhere else, and nothing has to be built.
-const FILES: [(&str, &str, &str); 15] = [
-    ("/", HTML, include_str!("index.html")),
+/// All that the page loads: nothing comes from anywhere else, and nothing has to be built.
+const FILES: [(&str, &str, &str); 14] = [
     // Where browsers look on every page that names no icon of its own.
     ("/favicon.ico", IMAGE, include_str!("assets/icon.svg")),
     ("/assets/demo/base.css", STYLE, include_str!("assets/base.css")),
@@ -33,14 +31,20 @@ const FILES: [(&str, &str, &str); 15] = [
     ("/assets/demo/strip.js", SCRIPT, include_str!("assets/strip.js")),
 ];
 
-/// The page.
-pub(crate) fn pages() -> Router<App> {
-    FILES.into_iter().fold(Router::new(), |router, (path, kind, text)| {
-        router.route(path, get(async move || ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text)))
+/// The page and what it loads.
+pub(crate) fn pages() -> OpenApiRouter<App> {
+    FILES.into_iter().fold(OpenApiRouter::new().routes(routes!(index)), |router, (path, kind, text)| {
+        router.route(path, get(async move || page(kind, text)))
     })
 }
 
+/// The demo: notes with images, and the service's factors while it is used.
+#[utoipa::path(get, path = "/", tag = "pages", responses((status = 200, content_type = "text/html", body = str)))]
+async fn index() -> impl IntoResponse {
+    page("text/html", include_str!("index.html"))
+}
+
 /// What the page asks for beside the public API, below the API's prefix.
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/live", get(live::show))
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(live::show))
 }

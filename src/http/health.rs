@@ -4,12 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{collections::BTreeMap, time::Duration};
 
-use axum::{Json, Router, extract::State, routing::get};
-use serde_json::{Value, json};
+use axum::{Json, extract::State};
+use serde::Serialize;
+use serde_json::json;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::problem::Problem;
 use crate::{admin, logs, release};
@@ -118,45 +121,79 @@ async fn look_at_database(connection: &mut Option<PgConnection>, db: &PgConnectO
 }
 
 /// `/health/live`, `/health/ready` and `/version`.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/health/live", get(async || "live\n"))
-        .route("/health/ready", get(ready))
-        .route("/version", get(version))
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(version))
+}
+
+/// Whether the process answers.
+#[utoipa::path(get, path = "/health/live", tag = "process", responses((status = 200, body = String)))]
+async fn live() -> &'static str {
+    "live\n"
+}
+
+/// What the last look at a service found.
+#[derive(Serialize, ToSchema)]
+struct Check {
+    #[schema(examples("up", "down", "unknown", "draining"))]
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
+}
+
+/// Whether the process should get requests, and how each service is.
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    #[schema(examples("ready", "degraded"))]
+    status: &'static str,
+    checks: BTreeMap<&'static str, Check>,
 }
 
 /// Ready when what every request needs is there; the rest is only told.
-async fn ready(State(app): State<App>) -> super::Result<Json<Value>> {
+#[utoipa::path(get, path = "/health/ready", tag = "process", responses((status = 200, body = Readiness)))]
+async fn ready(State(app): State<App>) -> super::Result<Json<Readiness>> {
     let health = &app.health;
     let found = health.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let up = |name| found.get(name) == Some(&Ok(()));
-    let mut checks = json!({});
-    for name in SERVICES {
-        checks[name] = match found.get(name) {
-            Some(Ok(())) => json!({ "status": "up" }),
-            Some(Err(detail)) => json!({ "status": "down", "detail": detail }),
-            None => json!({ "status": "unknown", "detail": "not yet checked" }),
-        };
-    }
+    let check = |name| match found.get(name) {
+        Some(Ok(())) => Check { status: "up", detail: None },
+        Some(Err(detail)) => Check { status: "down", detail: Some(detail) },
+        None => Check { status: "unknown", detail: Some("not yet checked") },
+    };
+    let mut checks: BTreeMap<_, _> = SERVICES.into_iter().map(|name| (name, check(name))).collect();
     let draining = health.draining.load(Ordering::Relaxed);
     if draining {
-        checks["process"] = json!({ "status": "draining" });
+        checks.insert("process", Check { status: "draining", detail: None });
     }
     if draining || !up("postgres") {
-        return Err(Problem::NotReady(checks));
+        return Err(Problem::NotReady(json!(checks)));
     }
     let status = if SERVICES.into_iter().all(up) { "ready" } else { "degraded" };
-    Ok(Json(json!({ "status": status, "checks": checks })))
+    Ok(Json(Readiness { status, checks }))
 }
 
-pub(crate) async fn version(State(app): State<App>) -> Json<Value> {
-    Json(json!({
-        "name": env!("CARGO_PKG_NAME"),
-        "version": env!("CARGO_PKG_VERSION"),
-        "commit": admin::COMMIT,
-        "release": app.config.release_id,
-        "process": logs::process(),
-        "instance": logs::instance(),
-        "started_at": app.health.started_at.format(&Rfc3339).unwrap_or_default(),
-    }))
+/// What runs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Version {
+    name: &'static str,
+    version: &'static str,
+    commit: &'static str,
+    release: String,
+    process: &'static str,
+    instance: &'static str,
+    #[serde(with = "time::serde::rfc3339")]
+    started_at: OffsetDateTime,
+}
+
+/// What runs here, which instance of it, and since when.
+#[utoipa::path(get, path = "/version", tag = "process", responses((status = 200, body = Version)))]
+pub(crate) async fn version(State(app): State<App>) -> Json<Version> {
+    Json(Version {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        commit: admin::COMMIT,
+        release: app.config.release_id.clone(),
+        process: logs::process(),
+        instance: logs::instance(),
+        started_at: app.health.started_at,
+    })
 }

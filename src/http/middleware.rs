@@ -32,7 +32,7 @@ const DISCARD_DEADLINE: Duration = Duration::from_secs(2);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What browsers are told with every answer.
-const SECURITY: [(HeaderName, &str); 6] = [
+pub(super) static SECURITY: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -90,7 +90,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
 
 /// Sets what browsers are told with every answer.
 pub fn security_headers(config: &Config, headers: &mut HeaderMap) {
-    for (name, value) in SECURITY {
+    for (name, value) in &SECURITY {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -4,29 +4,27 @@ pub mod context;
 pub mod extract;
 pub mod health;
 pub mod middleware;
+pub mod openapi;
 pub mod problem;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::App;
-use crate::{accounts, mail, sessions};
 use problem::Problem;
 
 /// A handler's result.
 pub type Result<T> = std::result::Result<T, Problem>;
 
+/// Every route, with its part of the contract.
+fn routes() -> OpenApiRouter<App> {
+    crate::routes().merge(health::routes()).merge(openapi::routes())
+}
+
 /// Every route, and what every route keeps.
 pub fn router(app: App) -> Router {
-    let api = Router::new().merge(accounts::routes()).merge(sessions::routes());
-    let api = api.merge(crate::notes::routes()); // the demo: delete me
-    let api = api.merge(crate::demo::routes()); // the demo: delete me
-
-    Router::new()
-        .merge(crate::demo::pages()) // the demo: delete me
-        .merge(health::routes())
-        .merge(mail::pages())
-        .nest("/api/v1", api)
+    Router::from(routes())
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         // From the inside out:

@@ -1,25 +1,28 @@
 //! The pages that links in letters open. The token stands in the fragment, which no server is told, and
 //! nothing is spent before a click: programs that look at links first do no harm.
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::{Router, response::IntoResponse, routing::get};
+use axum::{response::IntoResponse, routing::get};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::state::App;
+use crate::{http::openapi::page, state::App};
 
 /// The pages and what they load.
-pub fn pages() -> Router<App> {
-    const HTML: &str = "text/html; charset=utf-8";
-    let verify = || async { page(HTML, include_str!("assets/verify.html")) };
-    let reset = || async { page(HTML, include_str!("assets/reset.html")) };
-    let script = || async { page("text/javascript; charset=utf-8", include_str!("assets/letters.js")) };
-    let style = || async { page("text/css; charset=utf-8", include_str!("assets/letters.css")) };
-    Router::new()
-        .route("/verify", get(verify))
-        .route("/reset", get(reset))
-        .route("/assets/letters.js", get(script))
-        .route("/assets/letters.css", get(style))
+pub fn pages() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(verify))
+        .routes(routes!(reset))
+        .route("/assets/letters.js", get(async || page("text/javascript", include_str!("assets/letters.js"))))
+        .route("/assets/letters.css", get(async || page("text/css", include_str!("assets/letters.css"))))
 }
 
-fn page(kind: &'static str, body: &'static str) -> impl IntoResponse {
-    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], body)
+/// The page that confirms an address.
+#[utoipa::path(get, path = "/verify", tag = "pages", responses((status = 200, content_type = "text/html", body = str)))]
+async fn verify() -> impl IntoResponse {
+    page("text/html", include_str!("assets/verify.html"))
+}
+
+/// The page that sets a new password.
+#[utoipa::path(get, path = "/reset", tag = "pages", responses((status = 200, content_type = "text/html", body = str)))]
+async fn reset() -> impl IntoResponse {
+    page("text/html", include_str!("assets/reset.html"))
 }

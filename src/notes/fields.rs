@@ -2,16 +2,36 @@
 
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::http::{Result, problem::Problem};
 
 const TITLE_LIMIT: usize = 200;
 const BODY_LIMIT: usize = 100_000;
 
-#[derive(Deserialize)]
+/// One line that says something, without control characters.
+#[derive(ToSchema)]
+#[schema(
+    min_length = 1,
+    max_length = 200,
+    example = "Groceries",
+    pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+)]
+#[expect(dead_code, reason = "it stands in the contract for a text")]
+struct Title(String);
+
+/// Any text but the character U+0000; it may be empty.
+#[derive(ToSchema)]
+#[schema(max_length = 100_000, pattern = r"^[^\u0000]*$", example = "Milk, bread")]
+#[expect(dead_code, reason = "it stands in the contract for a text")]
+struct Body(String);
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewNote {
+    #[schema(value_type = Title)]
     title: String,
+    #[schema(value_type = Body)]
     body: String,
 }
 
@@ -36,12 +56,14 @@ impl Draft {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Changes {
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Title, required = false)]
     title: Option<String>,
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Body, required = false)]
     body: Option<String>,
 }
 

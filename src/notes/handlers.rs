@@ -22,6 +22,8 @@ impl IntoResponse for Note {
 }
 
 /// Lists the account's notes, the newest first.
+#[utoipa::path(get, path = "/notes", tag = "notes", security(("session" = [])), params(Params),
+    responses((status = 200, body = Page)))]
 pub(super) async fn index(
     State(app): State<App>,
     current: CurrentAccount,
@@ -33,6 +35,9 @@ pub(super) async fn index(
 }
 
 /// Shows a note, unless the client has it as it is.
+#[utoipa::path(get, path = "/notes/{id}", tag = "notes", security(("session" = [])),
+    params(("If-None-Match" = Option<String>, Header, description = "The ETags of what the client has.")),
+    responses((status = 200, body = Note, headers(("ETag"))), (status = 304, headers(("ETag")))))]
 pub(super) async fn show(
     State(app): State<App>,
     current: CurrentAccount,
@@ -47,6 +52,11 @@ pub(super) async fn show(
 }
 
 /// Makes a note: one for a key, however often it is asked for.
+#[utoipa::path(post, path = "/notes", tag = "notes", security(("session" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+            description = "Names this request, so that it can be sent again: for 24 hours it makes one note.")),
+    responses((status = 201, body = Note, headers(("ETag"), ("Location"))),
+              (status = 409, description = "`urn:problem:full`: there are 1,000 notes.")))]
 pub(super) async fn create(
     State(app): State<App>,
     current: CurrentAccount,
@@ -86,6 +96,9 @@ async fn insert(tx: &mut PgConnection, account_id: Uuid, draft: &Draft) -> Resul
 }
 
 /// Changes a note, if it is still the one that the client has seen.
+#[utoipa::path(patch, path = "/notes/{id}", tag = "notes", security(("session" = [])),
+    params(("If-Match" = Option<String>, Header, description = "The ETag of the note that is meant.")),
+    responses((status = 200, body = Note, headers(("ETag"))), (status = 412)))]
 pub(super) async fn update(
     State(app): State<App>,
     current: CurrentAccount,
@@ -102,6 +115,9 @@ pub(super) async fn update(
 }
 
 /// Deletes a note, if it is still the one that the client has seen.
+#[utoipa::path(delete, path = "/notes/{id}", tag = "notes", security(("session" = [])),
+    params(("If-Match" = Option<String>, Header, description = "The ETag of the note that is meant.")),
+    responses((status = 204), (status = 412)))]
 pub(super) async fn destroy(
     State(app): State<App>,
     current: CurrentAccount,

@@ -15,6 +15,7 @@ use object_store::{ObjectStoreExt, PutPayload, path};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::etag::IfNoneMatch;
@@ -35,6 +36,10 @@ const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
 const STORE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Puts an image in the place of the one that there is. The bytes alone decide what it is.
+#[utoipa::path(put, path = "/notes/{id}/image", tag = "notes", security(("session" = [])),
+    request_body(content = File, content_type = "application/octet-stream", description = "A PNG, JPEG, WebP or GIF \
+        of at most 10 MiB. Its bytes decide what it is, whatever type they are sent as."),
+    responses((status = 200, body = Note, headers(("ETag"))), (status = 429)))]
 pub(super) async fn update(
     State(app): State<App>,
     current: CurrentAccount,
@@ -102,14 +107,27 @@ pub(super) fn path(key: Uuid, mark: &str) -> path::Path {
     path::Path::from(format!("notes/{key}{mark}"))
 }
 
-#[derive(Deserialize)]
+/// Bytes as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "it stands in the contract for a body")]
+pub(super) struct File(Bytes);
+
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Params {
+    /// `preview` asks for a small one, which is the image itself until there is one.
     #[serde(default)]
+    #[param(pattern = "^(preview)?$")]
     size: String,
 }
 
 /// Shows the image, or a small one of it with `size=preview`, which is the image itself until there is one.
+#[utoipa::path(get, path = "/notes/{id}/image", tag = "notes", security(("session" = [])),
+    params(Params, ("If-None-Match" = Option<String>, Header, description = "The ETags of what the client has.")),
+    responses((status = 200, headers(("ETag"), ("Content-Disposition")), content(
+                  (File = "image/jpeg"), (File = "image/png"))),
+              (status = 304, headers(("ETag")))))]
 pub(super) async fn show(
     State(app): State<App>,
     current: CurrentAccount,
@@ -144,6 +162,7 @@ pub(super) async fn show(
 }
 
 /// Takes the image away.
+#[utoipa::path(delete, path = "/notes/{id}/image", tag = "notes", security(("session" = [])), responses((status = 204)))]
 pub(super) async fn destroy(
     State(app): State<App>,
     current: CurrentAccount,

@@ -9,21 +9,21 @@ mod images;
 mod key;
 mod page;
 mod picture;
+mod seed;
 mod store;
 mod work;
 
-use axum::Router;
-use axum::routing::{get, put};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::App;
+
+pub(crate) use seed::seed;
 pub(crate) use work::jobs;
 
 /// The routes, below the API's prefix.
-pub(crate) fn routes() -> Router<App> {
-    let one = get(handlers::show).patch(handlers::update).delete(handlers::destroy);
-    let image = put(images::update).get(images::show).delete(images::destroy);
-    Router::new()
-        .route("/notes", get(handlers::index).post(handlers::create))
-        .route("/notes/{id}", one)
-        .route("/notes/{id}/image", image)
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(handlers::index, handlers::create))
+        .routes(routes!(handlers::show, handlers::update, handlers::destroy))
+        .routes(routes!(images::show, images::update, images::destroy))
 }

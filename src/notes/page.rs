@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{fields::given, store::Note};
@@ -15,14 +16,20 @@ const LIMIT: u8 = 20;
 const LONGEST: u8 = 100;
 const SEARCH_LIMIT: usize = 200;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Params {
+    /// How many at most; 20 where it is not given.
     #[serde(deserialize_with = "given")]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Option<String>,
+    /// The `next` of the page before.
     #[serde(deserialize_with = "given")]
+    #[param(pattern = "^[A-Za-z0-9_-]{43}$")]
     cursor: Option<String>,
+    /// Words to search for.
     #[serde(deserialize_with = "given")]
+    #[param(max_length = 200)]
     q: Option<String>,
 }
 
@@ -43,9 +50,10 @@ pub(super) struct Position {
 }
 
 /// A page, and the cursor of the next if there is one.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Page {
     items: Vec<Note>,
+    #[schema(required)]
     next: Option<String>,
 }
 

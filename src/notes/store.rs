@@ -3,18 +3,20 @@
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{etag::IfMatch, fields::Draft, page::List};
 use crate::services::Limited;
 
 /// A note, as its owner sees it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Note {
     pub(super) id: Uuid,
     pub(super) title: String,
     pub(super) body: String,
     /// Its path.
+    #[schema(required)]
     pub(super) image: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     pub(super) created_at: OffsetDateTime,

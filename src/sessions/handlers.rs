@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::{extract::State, response::IntoResponse};
 use serde::Serialize;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::store::{self, Session};
@@ -13,7 +14,7 @@ use crate::http::extract::{ClientIp, Json, Path, UserAgent};
 use crate::{config::Config, http::Result, http::problem::Problem, state::App};
 
 /// A signed-in device, as its owner sees it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Device {
     id: Uuid,
     current: bool,
@@ -25,9 +26,10 @@ pub(super) struct Device {
 }
 
 /// All of an account's devices: never so many that they need pages.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Devices {
     items: Vec<Device>,
+    #[schema(required)]
     next: Option<String>,
 }
 
@@ -45,6 +47,8 @@ impl Device {
 }
 
 /// Signs in: always under a new id, whatever cookie came along.
+#[utoipa::path(post, path = "/sessions", tag = "sessions",
+    responses((status = 201, body = Device, headers(("Set-Cookie"))), (status = 401), (status = 429)))]
 pub(super) async fn create(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
@@ -68,6 +72,7 @@ pub(super) async fn create(
 }
 
 /// Lists the account's devices.
+#[utoipa::path(get, path = "/sessions", tag = "sessions", security(("session" = [])), responses((status = 200, body = Devices)))]
 pub(super) async fn index(State(app): State<App>, current: CurrentAccount) -> Result<axum::Json<Devices>> {
     let sessions = store::list(&app.redis, current.account_id).await?;
     let devices = sessions.into_iter().map(|session| Device::new(session, current.session_id));
@@ -75,18 +80,23 @@ pub(super) async fn index(State(app): State<App>, current: CurrentAccount) -> Re
 }
 
 /// Signs this device out.
+#[utoipa::path(delete, path = "/sessions/current", tag = "sessions", security(("session" = [])),
+    responses((status = 204, headers(("Set-Cookie"), ("Clear-Site-Data")))))]
 pub(super) async fn destroy_current(State(app): State<App>, current: CurrentAccount) -> Result<impl IntoResponse> {
     store::end_presented(&app.redis, &current.key).await?;
     Ok(signed_out(&app.config))
 }
 
 /// Signs every device out, this one included.
+#[utoipa::path(delete, path = "/sessions", tag = "sessions", security(("session" = [])),
+    responses((status = 204, headers(("Set-Cookie"), ("Clear-Site-Data")))))]
 pub(super) async fn destroy_all(State(app): State<App>, current: CurrentAccount) -> Result<impl IntoResponse> {
     store::end_all(&app.redis, current.account_id).await?;
     Ok(signed_out(&app.config))
 }
 
 /// Signs one of the account's devices out.
+#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", security(("session" = [])), responses((status = 204)))]
 pub(super) async fn destroy(
     State(app): State<App>,
     current: CurrentAccount,

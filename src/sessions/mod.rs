@@ -5,19 +5,18 @@ pub(crate) mod limit;
 pub mod store;
 
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::routing::{delete, post};
-use axum::{Router, extract::FromRequestParts, http::request::Parts};
+use axum::{extract::FromRequestParts, http::request::Parts};
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{config::Config, http::Result, http::problem::Problem, state::App};
 
 /// Signing in, the list of devices, and signing out one, this or all.
-pub(crate) fn routes() -> Router<App> {
-    let all = post(handlers::create).get(handlers::index).delete(handlers::destroy_all);
-    Router::new()
-        .route("/sessions", all)
-        .route("/sessions/current", delete(handlers::destroy_current))
-        .route("/sessions/{id}", delete(handlers::destroy))
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(handlers::create, handlers::index, handlers::destroy_all))
+        .routes(routes!(handlers::destroy_current))
+        .routes(routes!(handlers::destroy))
 }
 
 /// The signed-in account. A handler that takes one refuses everyone else.

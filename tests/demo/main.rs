@@ -2,6 +2,7 @@
 
 mod browser;
 mod live;
+mod notes;
 mod page;
 #[allow(dead_code, unused_imports, reason = "the factors use all of it")]
 #[path = "../factors/support/mod.rs"]

@@ -1,6 +1,7 @@
 //! The twelve proofs: black-box tests of the built programs, named by factor.
 
 mod accounts;
+mod contract;
 mod http;
 mod iii_config;
 mod iv_matrix;
@@ -8,7 +9,6 @@ mod iv_services;
 mod iv_tls;
 mod ix_disposability;
 mod ix_rolling_restart;
-mod notes;
 mod support;
 mod vi_processes;
 mod vii_port_binding;

@@ -101,6 +101,13 @@ fn render(bytes: Bytes, header: &Header, longest: u32) -> Result<Picture, Refusa
     Ok(Picture { content_type, width: image.width(), height: image.height(), bytes })
 }
 
+/// A picture of our own making.
+/// Errors: it cannot be encoded.
+pub fn drawn(image: &DynamicImage) -> ImageResult<Picture> {
+    let bytes = encode(image, true)?;
+    Ok(Picture { content_type: "image/jpeg", width: image.width(), height: image.height(), bytes })
+}
+
 fn encode(image: &DynamicImage, jpeg: bool) -> ImageResult<Vec<u8>> {
     let mut bytes = Vec::new();
     if jpeg {

@@ -1,6 +1,6 @@
 //! A person with a browser's cookies and an address of their own, who may ask any web.
 
-use super::{Process, Value, json, mail, random};
+use super::{Process, Value, contract, json, mail, random};
 use reqwest::cookie::{CookieStore, Jar};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
@@ -138,11 +138,16 @@ impl Answer {
 
     /// The answer, or the error of a server that gave none.
     pub async fn tried(request: RequestBuilder) -> reqwest::Result<Self> {
-        let response = request.send().await?;
+        let (http, request) = request.build_split();
+        let request = request?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = http.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Self { status, headers, text, body })
+        let answer = Self { status, headers, text, body };
+        contract::keeps(method.as_str(), &path, &answer);
+        Ok(answer)
     }
 
     pub fn header(&self, name: &str) -> &str {

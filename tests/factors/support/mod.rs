@@ -2,6 +2,7 @@
 
 pub mod balancer;
 pub mod client;
+pub mod contract;
 pub mod deploy;
 pub mod mail;
 pub mod process;

@@ -1,0 +1,5 @@
+//! Prints the API's contract, as `openapi.json` keeps it.
+
+fn main() {
+    println!("{:#}", app::http::openapi::document());
+}

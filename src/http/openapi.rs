@@ -1,0 +1,176 @@
+//! The API's contract, as OpenAPI 3.1: what is special about a route stands at its handler, what holds for all here.
+
+use std::sync::LazyLock;
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::{http::StatusCode, response::IntoResponse, routing::get};
+use serde_json::{Value, json};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::middleware::SECURITY;
+use crate::state::App;
+
+/// The statuses of problems, and the ends of their types.
+const PROBLEMS: [(u16, &[&str]); 14] = [
+    (400, &["bad-request"]),
+    (401, &["signed-out", "wrong-credentials"]),
+    (403, &["cross-origin", "wrong-password"]),
+    (404, &["not-found"]),
+    (405, &["method-not-allowed"]),
+    (408, &["body-timeout"]),
+    (409, &[]),
+    (412, &["precondition-failed"]),
+    (413, &["too-large"]),
+    (415, &["unsupported-media-type"]),
+    (422, &["invalid", "invalid-token"]),
+    (429, &["rate-limited"]),
+    (500, &["internal"]),
+    (503, &["busy", "not-ready", "timeout", "unavailable"]),
+];
+
+/// The document and the page that shows it.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(show))
+        .routes(routes!(docs))
+        .route("/assets/docs.js", get(async || page("text/javascript", include_str!("docs.js"))))
+        .route("/assets/docs.css", get(async || page("text/css", include_str!("docs.css"))))
+}
+
+/// The contract of this API.
+#[utoipa::path(get, path = "/openapi.json", tag = "process", responses((status = 200, body = Object)))]
+async fn show() -> impl IntoResponse {
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], DOCUMENT.as_str())
+}
+
+/// The contract, to read.
+#[utoipa::path(get, path = "/docs", tag = "pages", responses((status = 200, content_type = "text/html", body = str)))]
+async fn docs() -> impl IntoResponse {
+    page("text/html", include_str!("docs.html"))
+}
+
+/// A page or what it loads: a text that changes with the release alone.
+pub(crate) fn page(kind: &'static str, body: &'static str) -> impl IntoResponse {
+    ([(CONTENT_TYPE, format!("{kind}; charset=utf-8")), (CACHE_CONTROL, "no-cache".into())], body)
+}
+
+/// The whole document.
+pub fn document() -> Value {
+    let mut document = json!(super::routes().into_openapi());
+    document["info"] = json!({
+        "title": env!("CARGO_PKG_NAME"),
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "Bodies are JSON, and fields that are not known are refused. Every error is a problem \
+                        (RFC 9457) with a stable `type` and the id of the request.",
+        "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
+    });
+    let components = &mut document["components"];
+    components["securitySchemes"]["session"] = json!({
+        "type": "apiKey", "in": "cookie", "name": "session",
+        "description": "From `POST /api/v1/sessions`. Where the service is reached by https it is `__Host-session`.",
+    });
+    components["schemas"]["Problem"] = problem();
+    for (status, kinds) in PROBLEMS {
+        components["responses"][status.to_string()] = refusal(status, kinds);
+    }
+    for name in headers() {
+        components["headers"][name] = json!({ "schema": { "type": "string" } });
+    }
+    for (path, operations) in entries(&mut document["paths"]) {
+        for (method, operation) in entries(operations) {
+            let words = path.split(|c: char| !c.is_alphanumeric()).filter(|word| !["", "api", "v1"].contains(word));
+            operation["operationId"] = words.fold(method.clone(), |id, word| id + "_" + word).into();
+            complete(method, operation);
+        }
+    }
+    document
+}
+
+fn entries(object: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    object.as_object_mut().into_iter().flatten()
+}
+
+/// What every answer bears.
+fn headers() -> impl Iterator<Item = &'static str> {
+    let names = ["cache-control", "strict-transport-security", "x-request-id"];
+    SECURITY.iter().map(|(name, _)| name.as_str()).chain(names)
+}
+
+fn problem() -> Value {
+    let text = json!({ "type": "string" });
+    let error = json!({ "type": "object", "required": ["field", "message"],
+                        "properties": { "field": text, "message": text } });
+    json!({
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "request_id"],
+        "properties": {
+            "type": { "type": "string", "pattern": "^urn:problem:[a-z-]+$" },
+            "title": text,
+            "status": { "type": "integer" },
+            "detail": { "type": "string", "description": "A sentence for people." },
+            "request_id": text,
+            "errors": { "type": "array", "items": error, "description": "With 422: what is wrong, field by field." },
+            "checks": { "type": "object", "description": "With `not-ready`: how each service is." },
+        },
+    })
+}
+
+fn refusal(status: u16, kinds: &[&str]) -> Value {
+    let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let types: Vec<_> = kinds.iter().map(|kind| format!("urn:problem:{kind}")).collect();
+    let mut response = json!({
+        "description": format!("{}: `{}`", title.unwrap_or_default(), types.join("`, `")),
+        "headers": {},
+        "content": { "application/problem+json": {
+            "schema": { "$ref": "#/components/schemas/Problem" },
+            "example": { "type": types.first(), "title": title, "status": status, "detail": "A sentence.",
+                         "request_id": "0a9cf3b1-6d5c-4f06-9d3b-2f0ed6a1b0de" },
+        } },
+    });
+    let more = match status {
+        405 => Some("allow"),
+        429 | 503 => Some("retry-after"),
+        _ => None,
+    };
+    for name in headers().chain(more) {
+        response["headers"][name] = json!({ "schema": { "type": "string" } });
+    }
+    response
+}
+
+/// Adds to an operation what follows from its form: its problems, and the headers that every answer bears.
+fn complete(method: &str, operation: &mut Value) {
+    let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    let takes = |place| parameters.iter().any(|parameter| parameter["in"] == place);
+    let follows: [(bool, &[u16]); 6] = [
+        (operation.get("requestBody").is_some(), &[400, 408, 413, 415, 422]),
+        (takes("path"), &[404]),
+        (takes("query"), &[422]),
+        (operation.get("security").is_some(), &[401]),
+        (method != "get", &[403]),
+        (true, &[500, 503]),
+    ];
+    let statuses = follows.iter().filter(|(applies, _)| *applies).flat_map(|(_, statuses)| statuses.iter());
+    for status in statuses {
+        operation["responses"][status.to_string()]["description"] = "".into();
+    }
+    for (status, response) in entries(&mut operation["responses"]) {
+        let number = status.parse().unwrap_or_default();
+        let described = response["description"] != "";
+        if number >= 400 && !described {
+            *response = json!({ "$ref": format!("#/components/responses/{status}") });
+        } else if number >= 400 {
+            let description = response["description"].take();
+            *response = refusal(number, &[]);
+            response["description"] = description;
+        } else {
+            if !described {
+                response["description"] = StatusCode::from_u16(number).ok().and_then(|s| s.canonical_reason()).into();
+            }
+            for name in headers() {
+                response["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the demo shows before anyone has written anything: a note for each factor, with an image drawn for it.
+
+use image::{Rgb, RgbImage};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::picture::{Picture, drawn};
+use super::{fields::Draft, image_store, images, store};
+use crate::{admin::Error, config::Config, http::context, jobs, services, storage::Storage};
+
+/// Titles and bodies, the last first, as a list begins with the newest.
+const NOTES: [(&str, &str); 12] = [
+    (
+        "XII Admin processes",
+        "One-off tasks run from the same image, with the same config: try `doctor` or `jobs list`.",
+    ),
+    ("XI Logs", "One JSON object a line on stdout. Where they go is the platform's business."),
+    ("X Dev/prod parity", "Here, too, sessions are in Redis and notes in Postgres: no stand-ins."),
+    ("IX Disposability", "Stop an instance while this page is open. The strip of dots goes on with the others."),
+    ("VIII Concurrency", "Need more? Start another web, or another worker."),
+    ("VII Port binding", "The service is a program that listens on PORT. Nothing hosts it."),
+    ("VI Processes", "No process keeps anything: whichever answers you knows who you are, from Redis."),
+    ("V Build, release, run", "The release and its commit stand at the side, and on every line of the logs."),
+    ("IV Backing services", "Each is a URL. The image of this note came from a bucket that could be anyone's."),
+    ("III Config", "All of it is variables of the environment: `config show` prints them, without the secrets."),
+    ("II Dependencies", "Cargo.lock names every one of them, with its checksum."),
+    ("I Codebase", "One repository, many deploys. You are looking at one of them."),
+];
+
+/// Adds the notes to an account, in the caller's transaction. Errors: a service is out of reach.
+pub(crate) async fn seed(tx: &mut PgConnection, config: &Config, account_id: Uuid) -> Result<(), Error> {
+    let (db, storage) = (services::database(config)?, Storage::new(config)?);
+    for (number, (title, body)) in (1..).zip(NOTES) {
+        let draft = Draft { title: title.into(), body: body.into() };
+        let note = store::insert(tx, account_id, &draft).await?.ok_or("the account is full")?;
+        let (key, picture) = (Uuid::new_v4(), draw(number)?);
+        let content_type = picture.content_type;
+        image_store::announce_file(&db, key).await?;
+        let stored = images::put(&storage, key, "", picture).await;
+        stored.map_err(|_| "STORAGE_URL: the bucket does not take a file")?;
+        image_store::set_image(tx, account_id, note.id, key, content_type).await?;
+        jobs::enqueue(tx, "preview_image", serde_json::json!({ "key": key }), &context::current()).await?;
+    }
+    Ok(())
+}
+
+/// Hills below a sun, in colours of their own.
+fn draw(number: u32) -> Result<Picture, Error> {
+    let (width, height) = (480, 320);
+    let (seed, hue) = (number as f32, number as f32 / 12.0);
+    let image = RgbImage::from_fn(width, height, |x, y| {
+        let (x, y) = (x as f32 / width as f32, y as f32 / height as f32);
+        let sun = ((x - 0.2 - 0.05 * seed).powi(2) * 2.25 + (y - 0.3).powi(2)).sqrt() < 0.11;
+        let hill = |far: f32| 0.45 + 0.16 * far + 0.09 * (x * (9.0 - 2.0 * far) + seed * (1.0 + far)).sin();
+        let layer = (0..3).filter(|far| y > hill(*far as f32)).count() as f32;
+        let light = if layer > 0.0 { 0.72 - 0.17 * layer } else { 0.95 - 0.2 * y };
+        colour(hue + 0.03 * layer, if sun && layer == 0.0 { 1.0 } else { light })
+    });
+    Ok(drawn(&image.into())?)
+}
+
+/// A soft colour of a hue and a lightness, each of 0 to 1.
+fn colour(hue: f32, light: f32) -> Rgb<u8> {
+    let channel = |shift: f32| {
+        let wave = (std::f32::consts::TAU * (hue + shift)).cos();
+        ((light + (1.0 - light) * light * 0.9 * wave) * 255.0).clamp(0.0, 255.0) as u8
+    };
+    Rgb([channel(0.0), channel(0.333), channel(0.667)])
+}
