@@ -1,9 +1,10 @@
 //! A browser as people have one: Chromium, driven by the WebDriver protocol through a chromedriver of its own.
 
-use crate::support::{Duration, Value, json, until};
+use crate::support::{Duration, SOON, Value, json, random, until};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// How long the page may take for anything: browsers are slow where many of them share a machine.
@@ -22,13 +23,17 @@ pub struct Browser {
     http: reqwest::Client,
     session: String,
     driver: Child,
+    /// The profile, and whatever else a browser leaves lying about.
+    dir: PathBuf,
 }
 
 impl Browser {
     /// A browser for which `http://app.localhost` is at a port of this machine.
     pub async fn before(port: u16) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
-        let (driver, driver_port) = start();
+        let dir = std::env::temp_dir().join(format!("app-test-{}", random()));
+        std::fs::create_dir(&dir).expect("a directory");
+        let (driver, driver_port) = start(&dir);
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
         let mut args = vec![
             "--headless=new".to_owned(),
@@ -45,7 +50,7 @@ impl Browser {
             "goog:loggingPrefs": { "browser": "ALL" },
         } } });
         // Dropped, and with it the driver ended, if there is no session.
-        let mut browser = Self { http, session: format!("http://127.0.0.1:{driver_port}/session"), driver };
+        let mut browser = Self { http, session: format!("http://127.0.0.1:{driver_port}/session"), driver, dir };
         let opened = browser.command("POST", "", wanted).await;
         browser.session = format!("{}/{}", browser.session, opened["sessionId"].as_str().expect("a session"));
         browser
@@ -90,7 +95,8 @@ impl Browser {
         match tokio::time::timeout(PATIENCE - Duration::from_secs(1), seen).await {
             Ok(value) => value,
             Err(_) => {
-                self.screenshot("failed").await;
+                let test = std::thread::current().name().unwrap_or_default().replace("::", "-");
+                self.screenshot(&format!("failed-{test}")).await;
                 let text = self.run("return document.body.innerText").await;
                 panic!("the page never had {expression}, but: {text}\n{:#?}", self.log().await);
             }
@@ -137,7 +143,7 @@ impl Browser {
     }
 
     /// Chooses a file in a field for one, which may be unseen.
-    pub async fn choose(&self, selector: &str, file: &std::path::Path) {
+    pub async fn choose(&self, selector: &str, file: &Path) {
         let selector = json!(selector);
         let found = self.sees(&format!("document.querySelector({selector})")).await;
         let id = found[ELEMENT].as_str().expect("an element");
@@ -178,16 +184,17 @@ impl Browser {
     pub async fn screenshot(&self, name: &str) {
         let image = self.command("GET", "/screenshot", Value::Null).await;
         let image = STANDARD.decode(image.as_str().expect("base64")).expect("base64");
-        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join(format!("{name}.png")), image).expect("a file");
     }
 }
 
 /// Starts a chromedriver on a port of its own choice.
-fn start() -> (Child, u16) {
+fn start(dir: &Path) -> (Child, u16) {
     let mut driver = Command::new("chromedriver")
         .arg("--port=0")
+        .env("TMPDIR", dir)
         .process_group(0)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -203,11 +210,14 @@ fn start() -> (Child, u16) {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let (http, session) = (self.http.clone(), self.session.clone());
-        // A runtime cannot wait inside the runtime of a test.
+        let session = self.session.clone();
+        // A runtime cannot wait inside the runtime of a test, nor can that one's client be used meanwhile.
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(http.delete(session).send()).ok();
+            runtime.expect("a runtime").block_on(async {
+                let http = reqwest::Client::builder().no_proxy().timeout(SOON).build().expect("a client");
+                http.delete(session).send().await.ok();
+            });
         });
         thread.join().ok();
         // The group is the driver's own: no browser of it stays behind.
@@ -216,5 +226,6 @@ impl Drop for Browser {
             rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
         }
         self.driver.wait().ok();
+        std::fs::remove_dir_all(&self.dir).ok();
     }
 }
