@@ -26,6 +26,11 @@ pub fn keeps(method: &str, path: &str, answer: &Answer) {
     if path.starts_with("/assets/") || ["/favicon.ico", "/metrics"].contains(&path) {
         return;
     }
+    if !answer.headers.contains_key("x-request-id") {
+        let balancers = answer.status == 503 && answer.text.contains("No server is available");
+        assert!(balancers, "{method} {path}: an answer without an id that is not HAProxy's own: {answer:?}");
+        return;
+    }
     let told = || format!("{method} {path}: {} {:?} {}", answer.status, answer.headers, answer.text);
     let head = method == "HEAD";
     let method = if head { "get".to_owned() } else { method.to_lowercase() };
