@@ -1,6 +1,7 @@
 //! The demo's page, in real browsers, and the route that it has to itself.
 
 mod browser;
+mod docs;
 mod live;
 mod notes;
 mod page;
