@@ -56,21 +56,18 @@ pub(crate) fn page(kind: &'static str, body: &'static str) -> impl IntoResponse 
 }
 
 /// The whole document.
+///
+/// # Panics
+/// Never: what is built in is JSON, as the tests see.
 pub fn document() -> Value {
     let mut document = json!(super::routes().into_openapi());
-    document["info"] = json!({
-        "title": env!("CARGO_PKG_NAME"),
-        "version": env!("CARGO_PKG_VERSION"),
-        "description": "Bodies are JSON, and fields that are not known are refused. Every error is a problem \
-                        (RFC 9457) with a stable `type` and the id of the request.",
-        "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
-    });
+    let common: Value = serde_json::from_str(include_str!("openapi.json")).expect("it is JSON");
+    document["info"] = common["info"].clone();
+    document["info"]["title"] = env!("CARGO_PKG_NAME").into();
+    document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     let components = &mut document["components"];
-    components["securitySchemes"]["session"] = json!({
-        "type": "apiKey", "in": "cookie", "name": "session",
-        "description": "From `POST /api/v1/sessions`. Where the service is reached by https it is `__Host-session`.",
-    });
-    components["schemas"]["Problem"] = problem();
+    components["securitySchemes"] = common["securitySchemes"].clone();
+    components["schemas"]["Problem"] = common["Problem"].clone();
     for (status, kinds) in PROBLEMS {
         components["responses"][status.to_string()] = refusal(status, kinds);
     }
@@ -95,25 +92,6 @@ fn entries(object: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
 fn headers() -> impl Iterator<Item = &'static str> {
     let names = ["cache-control", "strict-transport-security", "x-request-id"];
     SECURITY.iter().map(|(name, _)| name.as_str()).chain(names)
-}
-
-fn problem() -> Value {
-    let text = json!({ "type": "string" });
-    let error = json!({ "type": "object", "required": ["field", "message"],
-                        "properties": { "field": text, "message": text } });
-    json!({
-        "type": "object",
-        "required": ["type", "title", "status", "detail", "request_id"],
-        "properties": {
-            "type": { "type": "string", "pattern": "^urn:problem:[a-z-]+$" },
-            "title": text,
-            "status": { "type": "integer" },
-            "detail": { "type": "string", "description": "A sentence for people." },
-            "request_id": text,
-            "errors": { "type": "array", "items": error, "description": "With 422: what is wrong, field by field." },
-            "checks": { "type": "object", "description": "With `not-ready`: how each service is." },
-        },
-    })
 }
 
 fn refusal(status: u16, kinds: &[&str]) -> Value {
