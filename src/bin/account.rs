@@ -67,8 +67,7 @@ fn parse(email: &str) -> Result<EmailAddress, String> {
 fn sentence(problem: Problem) -> String {
     match problem {
         Problem::Invalid(errors) => {
-            let errors = errors.iter().map(|error| format!("the {} {}", error.field, error.message));
-            errors.collect::<Vec<_>>().join("; ")
+            errors.iter().map(|error| format!("the {} {}", error.field, error.message)).collect()
         }
         other => other.to_string(),
     }

@@ -15,27 +15,7 @@ use crate::{http::Result, http::problem::Problem, services::Redis, state::App};
 const FIVE_MINUTES: u64 = 300;
 const DAY: u64 = 86_400;
 
-/// KEYS: the limits. ARGV: for each, how many at once, and in how many seconds they come back.
-/// A key holds when, in milliseconds, its last request would have come at an even pace. All the
-/// limits let the request pass and count it, or one refuses and none does.
-static TAKE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local clock = redis.call('TIME')
-        local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-        local due, wait = {}, 0
-        for i, key in ipairs(KEYS) do
-            local burst, period = tonumber(ARGV[2 * i - 1]), ARGV[2 * i] * 1000
-            local last = tonumber(redis.call('GET', key) or now)
-            due[i] = math.max(last, now) + math.floor(period / burst)
-            wait = math.max(wait, due[i] - now - period)
-        end
-        if wait > 0 then return wait end
-        for i, key in ipairs(KEYS) do
-            redis.call('SET', key, string.format('%.0f', due[i]), 'PX', due[i] - now)
-        end
-        return 0",
-    )
-});
+static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
 
 /// Takes one of each limit `(key, at once, seconds in which they come back)`, or none of any: the problem says
 /// when to come back.
@@ -63,9 +43,7 @@ pub(crate) async fn sign_in(app: &App, ip: IpAddr, email: impl Display) -> Resul
 
 /// Forgets the attempts at an account from an address: the last one was its owner's.
 pub(crate) async fn signed_in(app: &App, ip: IpAddr, email: impl Display) -> Result<()> {
-    let mut forget = redis::cmd("DEL");
-    forget.arg(sign_in_key(ip, email));
-    Ok(app.redis.run(&forget).await?)
+    Ok(app.redis.run(redis::cmd("DEL").arg(sign_in_key(ip, email))).await?)
 }
 
 /// Counts a sign-up, a verification, or the asking for or setting of a new password.

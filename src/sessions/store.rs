@@ -38,37 +38,9 @@ impl Key {
     }
 }
 
-/// KEYS: record, index. ARGV: record, its seconds, public id, the index's seconds.
-/// Forgets the sessions that are over, or the index of a busy account would grow for ever.
-static CREATE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local known = redis.call('HGETALL', KEYS[2])
-        for i = 1, #known, 2 do
-            if redis.call('EXISTS', known[i + 1]) == 0 then redis.call('HDEL', KEYS[2], known[i]) end
-        end
-        redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-        redis.call('HSET', KEYS[2], ARGV[3], KEYS[1])
-        if redis.call('TTL', KEYS[2]) < tonumber(ARGV[4]) then redis.call('EXPIRE', KEYS[2], ARGV[4]) end",
-    )
-});
-
-/// KEYS: index. ARGV: the public id to end.
-static END: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local key = redis.call('HGET', KEYS[1], ARGV[1])
-        if not key then return 0 end
-        redis.call('HDEL', KEYS[1], ARGV[1])
-        return redis.call('DEL', key)",
-    )
-});
-
-/// KEYS: index.
-static END_ALL: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "for _, key in ipairs(redis.call('HVALS', KEYS[1])) do redis.call('DEL', key) end
-        redis.call('DEL', KEYS[1])",
-    )
-});
+static CREATE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("create.lua")));
+static END: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("end.lua")));
+static END_ALL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("end_all.lua")));
 
 /// Begins a session under a new random id; gives the cookie's value, and what was stored.
 ///
@@ -96,9 +68,8 @@ pub(crate) async fn create(app: &App, account_id: Uuid, user_agent: &str) -> Red
 /// The session, if it lives; it then lives on for its idle time. One command, which never creates a
 /// key: a session that ends meanwhile stays ended.
 pub(super) async fn read(app: &App, key: &Key) -> RedisResult<Option<Session>> {
-    let mut read = redis::cmd("GETEX");
-    read.arg(&key.0).arg("EX").arg(app.config.session_idle_seconds);
-    let record: Option<String> = app.redis.run(&read).await?;
+    let idle = app.config.session_idle_seconds;
+    let record: Option<String> = app.redis.run(redis::cmd("GETEX").arg(&key.0).arg("EX").arg(idle)).await?;
     Ok(record.and_then(|text| living(&text, app.redis.now())))
 }
 
