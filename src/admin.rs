@@ -85,8 +85,7 @@ pub fn describe(about: &'static str) {
 fn named(command: Command) -> Command {
     let program = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
-    let release = std::env::var("RELEASE_ID").ok().filter(|id| !id.is_empty());
-    let release = release.as_deref().unwrap_or("dev");
+    let release = config::variable("RELEASE_ID").unwrap_or_else(|| "dev".into());
     let version = format!("{} (commit {COMMIT}, release {release})", env!("CARGO_PKG_VERSION"));
     command.display_name(name).version(version)
 }

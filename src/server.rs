@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use crate::{admin, config::Config, logs, shutdown, state::App, telemetry, traces};
+use crate::{admin, config::Config, logs, shutdown, state::App, state::Handles, telemetry, traces};
 
 /// How long a client may take for a request's head, and may stay idle between two requests.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ pub async fn process(
     logs::start(&config, name);
     let ended: Result<()> = async {
         traces::start(&config)?;
-        let app = App::attach(config)?;
+        let app = Handles::attach(config)?;
         telemetry::serve(&app, &stop).await?;
         run(app, stop).await
     }

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use axum::{Router, extract::State, middleware::from_fn_with_state, routing::get};
-use prometheus::{Counter, Gauge, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, TextEncoder, core::Collector};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{self, middleware::observe as observe_request, problem::Problem};
@@ -61,38 +61,26 @@ pub async fn serve(app: &App, stop: &CancellationToken) -> server::Result<()> {
 }
 
 async fn metrics(State(app): State<App>) -> http::Result<String> {
-    let text = gather(&app).await;
-    text.map_err(|error| Problem::Internal(error.to_string()))
-}
-
-async fn gather(app: &App) -> prometheus::Result<String> {
-    let registry = Registry::new();
-    if let Some(requests) = REQUESTS.get() {
-        registry.register(Box::new(requests.clone()))?;
-    }
-    let add = |opts: Opts, value: f64| {
-        let gauge = Gauge::with_opts(opts)?;
-        gauge.set(value);
-        registry.register(Box::new(gauge))
+    let mut requests = REQUESTS.get().map(Collector::collect).unwrap_or_default();
+    requests.retain(|family| !family.get_metric().is_empty());
+    let text = TextEncoder::new().encode_to_string(&requests);
+    let mut text = text.map_err(|error| Problem::Internal(error.to_string()))?;
+    let mut add = |kind: &str, name: &str, labels: &str, help: &str, value: f64| {
+        text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{labels} {value}\n");
     };
-    let build = Opts::new("build_info", "What runs.")
-        .const_label("version", env!("CARGO_PKG_VERSION"))
-        .const_label("commit", admin::COMMIT)
-        .const_label("release", &app.config.release_id)
-        .const_label("process", logs::process());
-    add(build, 1.0)?;
+    let (version, commit, release) = (env!("CARGO_PKG_VERSION"), admin::COMMIT, &app.config.release_id);
+    let build = format!("{{version={version:?},commit={commit:?},release={release:?},process={:?}}}", logs::process());
+    add("gauge", "build_info", &build, "What runs.", 1.0);
     let (size, idle) = (f64::from(app.db.size()), app.db.num_idle() as f64);
-    add(Opts::new("database_pool_connections", "Open connections to Postgres."), size)?;
-    add(Opts::new("database_pool_idle_connections", "Those of them that idle."), idle)?;
-    let dropped = Counter::new("log_lines_dropped_total", "Log lines that nobody read.")?;
-    dropped.inc_by(logs::dropped() as f64);
-    registry.register(Box::new(dropped))?;
+    add("gauge", "database_pool_connections", "", "Open connections to Postgres.", size);
+    add("gauge", "database_pool_idle_connections", "", "Those of them that idle.", idle);
+    add("counter", "log_lines_dropped_total", "", "Log lines that nobody read.", logs::dropped() as f64);
     // One that is out of reach would keep the scraper waiting.
     let reachable = *app.health.database().borrow();
     if reachable && let Ok((ready, age, dead)) = jobs::depth(&app.db).limited().await {
-        add(Opts::new("jobs_ready", "Jobs that are due."), ready as f64)?;
-        add(Opts::new("jobs_oldest_ready_seconds", "How long the oldest has been due."), age)?;
-        add(Opts::new("jobs_dead", "Jobs that have failed for good."), dead as f64)?;
+        add("gauge", "jobs_ready", "", "Jobs that are due.", ready as f64);
+        add("gauge", "jobs_oldest_ready_seconds", "", "How long the oldest has been due.", age);
+        add("gauge", "jobs_dead", "", "Jobs that have failed for good.", dead as f64);
     }
-    TextEncoder::new().encode_to_string(&registry.gather())
+    Ok(text)
 }

@@ -16,7 +16,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
-use crate::config::Config;
+use crate::config::{Config, variable};
 use crate::services::{self, Error};
 use crate::{logs, telemetry};
 
@@ -52,10 +52,6 @@ pub async fn stop(limit: Duration) {
 fn with_tracer(provider: SdkTracerProvider) -> (SdkTracerProvider, SdkTracer) {
     let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
     (provider, tracer)
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Who sends the spans; what the environment says of it counts more than what we do.
@@ -182,10 +178,6 @@ impl SpanExporter for Exporter {
             tracing::warn!(%error, "traces are lost until their collector takes them");
         }
         result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.otlp.shutdown_with_timeout(timeout)
     }
 
     fn set_resource(&mut self, resource: &Resource) {

@@ -17,7 +17,8 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::jobs::{self, Failure};
-use crate::{accounts, jobs::driver::Patched, mail, release, services::Limited, shutdown, state::App, traces};
+use crate::services::{Limited, within};
+use crate::{accounts, jobs::driver::Patched, mail, release, shutdown, state::App, traces};
 
 const JOB_LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
@@ -152,9 +153,9 @@ where
         request_id = origin.request_id,
         trace_id = trace.trace_id(),
     );
-    // A task of its own confines a panic; dropping its handle ends it.
+    // A task of its own confines a panic; dropping its handle ends it, and whatever it asks of Postgres.
     let task = AbortOnDropHandle::new(tokio::spawn(work(app).instrument(span.clone())));
-    let failure = match timeout(JOB_LIMIT, task).await {
+    let failure = match within(JOB_LIMIT, task).await {
         Ok(Ok(Ok(()))) => {
             tracing::info!(parent: &span, attempt = job.attempts(), "job done");
             return Ok(());
@@ -195,11 +196,11 @@ impl TaskHandler for CleanUp {
     const IDENTIFIER: &'static str = "clean_up";
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
-        let work = |app: App| async move {
+        attempt(context, |app| async move {
             let rows = accounts::clean_up(&app.db).await?;
             tracing::info!(rows, "cleaned up");
             Ok(())
-        };
-        attempt(context, work).await
+        })
+        .await
     }
 }

@@ -1,12 +1,9 @@
 //! Accounts: sign-up, confirmation, resets and what an owner can do with one. Signing in is `sessions`.
 
-use std::time::Duration;
-
 use sqlx::PgPool;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::services::{Limited, within};
-use crate::state::App;
+use crate::{services::Limited, state::App};
 
 pub mod email;
 mod handlers;
@@ -38,8 +35,7 @@ pub(crate) async fn clean_up(db: &PgPool) -> sqlx::Result<u64> {
         sqlx::query!("delete from address_change where created_at < now() - interval '7 days'"),
         sqlx::query!("delete from letter where created_at < now() - interval '30 days'"),
     ] {
-        let deleted = within(Duration::from_secs(35), delete.execute(&mut *tx)).await;
-        rows += deleted.unwrap_or(Err(sqlx::Error::PoolTimedOut))?.rows_affected();
+        rows += delete.execute(&mut *tx).await?.rows_affected();
     }
     tx.commit().limited().await?;
     Ok(rows)

@@ -80,10 +80,8 @@ impl Hasher {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let room = self.room.clone().try_acquire_owned();
-        let room = room.map_err(|_| Problem::Busy)?;
-        let lane = self.lanes.clone().acquire_owned().await;
-        let lane = lane.map_err(internal)?;
+        let room = self.room.clone().try_acquire_owned().map_err(|_| Problem::Busy)?;
+        let lane = self.lanes.clone().acquire_owned().await.map_err(internal)?;
         // The permits go along: the work goes on when the request is dropped.
         let work = tokio::task::spawn_blocking(move || {
             let _held = (room, lane);

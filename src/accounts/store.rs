@@ -10,17 +10,13 @@ use uuid::Uuid;
 use super::email::EmailAddress;
 use crate::services::Limited;
 
-/// Who can sign in.
+/// Who can sign in since the address was confirmed, unless an operator has disabled the account.
+#[allow(missing_docs, reason = "the fields are columns")]
 pub struct Account {
-    /// Its id.
     pub id: Uuid,
-    /// Its confirmed address.
     pub email: String,
-    /// The hash of its password.
     pub password_hash: String,
-    /// Whether an operator has disabled it.
     pub disabled: bool,
-    /// When it was confirmed.
     pub created_at: OffsetDateTime,
 }
 

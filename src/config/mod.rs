@@ -121,6 +121,11 @@ impl Config {
     }
 }
 
+/// A variable that does not wait for the whole config; an empty one counts as unset.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 impl Variable {
     /// Whether envy makes a config of this value and the examples of the others: it stops at the first error,
     /// and all are to be told in one run.

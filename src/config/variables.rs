@@ -43,16 +43,8 @@ const fn off(name: &'static str, example: &'static str, about: &'static str) -> 
 /// All of them, in the order of `.env.example`.
 pub(super) const VARIABLES: &[Variable] = &[
     default("PORT", "8080", "the port that web binds, on all addresses; 0 picks a free one and logs it"),
-    required(
-        "PUBLIC_URL",
-        "http://localhost:8080",
-        "the origin people see: in links, in cookies' names, and who may post",
-    ),
-    required(
-        "DATABASE_URL",
-        "postgres://app:password@localhost:5432/app",
-        "Postgres; sslmode=verify-full asks for TLS",
-    ),
+    required("PUBLIC_URL", "http://localhost:8080", "the origin people see: links, cookies' names, who may post"),
+    required("DATABASE_URL", "postgres://app:password@localhost:5432/app", "Postgres; sslmode=verify-full: TLS"),
     required("REDIS_URL", "redis://:password@localhost:6379/0", "sessions and rate limits; rediss:// asks for TLS"),
     required("SMTP_URL", "smtp://user:password@localhost:1025", "mail; ?tls=required: STARTTLS, smtps://: TLS"),
     required("MAIL_FROM", "App <app@example.com>", "the sender of letters"),

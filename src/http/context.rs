@@ -14,9 +14,7 @@ tokio::task_local! {
 pub struct RequestContext {
     /// The client's id for it, or else ours.
     pub request_id: String,
-    /// The trace that it is part of: 32 hexadecimal digits.
-    pub trace_id: String,
-    /// What a job needs to go on with that trace.
+    /// What a job needs to go on with its trace.
     span: traces::SpanContext,
 }
 
@@ -24,11 +22,7 @@ impl RequestContext {
     /// Takes the id that comes in, if it is well formed, or makes one.
     pub fn new(request_id: Option<&str>, span: &traces::Span) -> Self {
         let request_id = request_id.filter(|id| is_request_id(id));
-        Self {
-            request_id: request_id.map_or_else(new_id, str::to_owned),
-            trace_id: span.trace_id(),
-            span: span.context(),
-        }
+        Self { request_id: request_id.map_or_else(new_id, str::to_owned), span: span.context() }
     }
 }
 

@@ -112,8 +112,7 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: impl Fn(IpAddr) -> bool) -
 }
 
 fn address(hop: &str) -> Option<IpAddr> {
-    let bare = hop.trim_start_matches('[').trim_end_matches(']');
-    let ip = bare.parse().ok();
+    let ip = hop.trim_matches(['[', ']']).parse().ok();
     ip.or_else(|| hop.parse().ok().map(|address: SocketAddr| address.ip()))
 }
 

@@ -61,7 +61,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     let span = tracing::error_span!(
         "request",
         request_id = context.request_id,
-        trace_id = context.trace_id,
+        trace_id = trace.trace_id(),
         method = telemetry::known(method.as_str()),
         route = route.unwrap_or_default(),
     );
@@ -111,11 +111,7 @@ fn forget_host(request: &mut Request) {
 /// Refuses what a page of another site makes a browser send.
 pub fn same_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response> {
     let origin = config.public_url.origin().ascii_serialization();
-    let layer = CsrfLayer::new().add_trusted_origin(origin);
-    let layer = layer.unwrap_or_else(|error| {
-        tracing::warn!(%error, "no origin is trusted");
-        CsrfLayer::new()
-    });
+    let layer = CsrfLayer::new().add_trusted_origin(origin).expect("an origin of http or https is one");
     layer.with_rejection_response(|_| Problem::CrossOrigin.into_response())
 }
 

@@ -1,8 +1,6 @@
 //! XI: the format of a line, which is one JSON object.
 
-use std::fmt::Debug;
-use std::io::Write;
-use std::sync::OnceLock;
+use std::{fmt::Debug, io::Write, sync::OnceLock};
 
 use serde::Serialize;
 use serde_json::json;
@@ -13,17 +11,13 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::stdout::Stdout;
-use super::{PROCESS, instance, process, release};
-use crate::config::LogFormat;
+use super::{instance, process, release};
 
 /// The members of every line; a field of such a name gets another.
 const RESERVED: [&str; 6] = ["timestamp", "level", "target", "process", "release", "instance"];
 
 /// A line that does not pass through tracing.
 pub(super) fn line(level: &str, message: &str, field: &'static str, value: impl Serialize) -> Vec<u8> {
-    if PROCESS.get().is_some_and(|process| process.format == LogFormat::Text) {
-        return format!("{level} {message} {field}={}\n", json!(value)).into();
-    }
     let mut fields = Fields::default();
     fields.add("message", message);
     fields.add(field, value);

@@ -9,7 +9,7 @@ use std::{process::ExitCode, sync::OnceLock};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Registry, layer::SubscriberExt};
 
-use crate::config::{Config, Errors, LogFormat};
+use crate::config::{self, Config, Errors, LogFormat};
 
 use json::{Json, line};
 use stdout::Stdout;
@@ -20,24 +20,17 @@ const CAPS: &str = "trace,graphile_worker=off,opentelemetry=off,sqlx::query=off,
     sqlx_postgres::options=off,hyper=info,h2=info,rustls=info,lettre=warn,redis=warn,object_store=warn,reqwest=warn,\
     tower=info";
 
-/// What every line of this process says.
-struct Process {
-    name: &'static str,
-    release: String,
-    format: LogFormat,
-}
-
-static PROCESS: OnceLock<Process> = OnceLock::new();
+/// The process's type and its release, which every line says.
+static PROCESS: OnceLock<(&str, String)> = OnceLock::new();
 
 /// Starts logging, panics included. What `LOG_LEVEL` asks for is never so much as to show a secret.
 pub fn start(config: &Config, process: &'static str) {
-    let format = config.log_format;
-    let _ = PROCESS.set(Process { name: process, release: config.release_id.clone(), format });
+    let _ = PROCESS.set((process, config.release_id.clone()));
     // A line must pass both, so that no directive raises a capped target or a module of it.
     let asked: Targets = config.log_level.parse().unwrap_or_default();
     let caps: Targets = CAPS.parse().unwrap_or_default();
     let subscriber = Registry::default().with(asked).with(caps);
-    let _ = match format {
+    let _ = match config.log_format {
         LogFormat::Json => tracing::subscriber::set_global_default(subscriber.with(Json)),
         LogFormat::Text => {
             let text = tracing_subscriber::fmt::layer().with_ansi(io::stdout().is_terminal());
@@ -53,9 +46,7 @@ pub fn start(config: &Config, process: &'static str) {
 
 /// Prints one line for each wrong variable, before there is a config to log by.
 pub fn fail(process: &'static str, errors: &Errors) -> ExitCode {
-    let release = std::env::var("RELEASE_ID").ok().filter(|release| !release.is_empty());
-    let release = release.unwrap_or_else(|| "dev".to_owned());
-    let _ = PROCESS.set(Process { name: process, release, format: LogFormat::Json });
+    let _ = PROCESS.set((process, config::variable("RELEASE_ID").unwrap_or_else(|| "dev".into())));
     for (variable, sentence) in &errors.0 {
         let _ = Stdout.write_all(&line("ERROR", sentence, "variable", variable));
     }
@@ -64,12 +55,12 @@ pub fn fail(process: &'static str, errors: &Errors) -> ExitCode {
 
 /// The process type: `web` or `worker`.
 pub fn process() -> &'static str {
-    PROCESS.get().map_or("unknown", |process| process.name)
+    PROCESS.get().map_or("unknown", |(name, _)| name)
 }
 
 /// The release that runs.
 pub fn release() -> &'static str {
-    PROCESS.get().map_or("", |process| &process.release)
+    PROCESS.get().map_or("", |(_, release)| release)
 }
 
 /// The process among all of them: the host's name, a dot and the process id.

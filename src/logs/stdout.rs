@@ -55,25 +55,16 @@ impl Outlet {
         Self { own: reopen(), rest: Vec::new(), waited: None, untold: 0 }
     }
 
+    /// Writes a line, or drops it; what was dropped is told of as soon as a line can be written again.
     fn line(&mut self, line: &[u8]) {
-        if !self.tell() || !self.put(line) {
+        let message = "log lines were dropped because nobody read them";
+        if self.untold > 0 && self.put(&super::json::line("WARN", message, "dropped", self.untold)) {
+            self.untold = 0;
+        }
+        if self.untold > 0 || !self.put(line) {
             self.untold += 1;
             DROPPED.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    /// Tells of dropped lines as soon as one can be written again.
-    fn tell(&mut self) -> bool {
-        if self.untold == 0 {
-            return true;
-        }
-        let message = "log lines were dropped because nobody read them";
-        let line = super::json::line("WARN", message, "dropped", self.untold);
-        let told = self.put(&line);
-        if told {
-            self.untold = 0;
-        }
-        told
     }
 
     /// Whether the line is out, or a part of it, which the rest will follow.

@@ -96,7 +96,7 @@ async fn read(body: &mut Body) -> Result<Bytes> {
 /// Stores a file; `mark` tells the files of one key apart.
 pub(super) async fn put(storage: &Storage, key: Uuid, mark: &str, picture: Picture) -> Result<()> {
     let (path, bytes) = (path(key, mark), PutPayload::from(picture.bytes));
-    match timeout(STORE_LIMIT, storage.bucket().put(&path, bytes)).await {
+    match timeout(STORE_LIMIT, storage.bucket.put(&path, bytes)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(Problem::Unavailable(format!("storage: {error}"))),
         Err(_) => Err(Problem::Unavailable("storage: a file was not taken in time".into())),
@@ -147,7 +147,7 @@ pub(super) async fn show(
     if known.has(&etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
-    let file = app.storage.bucket().get(&path(image.key, mark)).await;
+    let file = app.storage.bucket.get(&path(image.key, mark)).await;
     let file = file.map_err(|error| Problem::Unavailable(format!("storage: {error}")))?;
     let headers = [
         (CONTENT_TYPE, content_type),

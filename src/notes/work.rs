@@ -37,7 +37,7 @@ async fn preview(app: &App, key: Uuid) -> Result<(), Failure> {
         return Ok(());
     }
     let place = PICTURES.place().map_err(retry)?;
-    let file = app.storage.bucket().get(&path(key, "")).await.map_err(retry)?;
+    let file = app.storage.bucket.get(&path(key, "")).await.map_err(retry)?;
     if file.meta.size > 4 * MAX_BYTES as u64 {
         return Err(Failure::Dead("the image is too large for a preview".into()));
     }
@@ -46,7 +46,7 @@ async fn preview(app: &App, key: Uuid) -> Result<(), Failure> {
     put(&app.storage, key, "-preview", preview).await.map_err(retry)?;
     if !image_store::set_preview(&app.db, key, content_type).await? {
         // The image went meanwhile, and its files with it.
-        app.storage.bucket().delete(&path(key, "-preview")).await.map_err(retry)?;
+        app.storage.bucket.delete(&path(key, "-preview")).await.map_err(retry)?;
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ async fn sweep(app: &App) -> Result<(), Failure> {
         }
         for key in &keys {
             for mark in ["", "-preview"] {
-                match app.storage.bucket().delete(&path(*key, mark)).await {
+                match app.storage.bucket.delete(&path(*key, mark)).await {
                     Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                     Err(error) => return Err(retry(error)),
                 }

@@ -43,9 +43,7 @@ pub(crate) async fn sign_in(app: &App, ip: IpAddr, email: impl Display) -> Resul
 
 /// Forgets the attempts at an account from an address: the last one was its owner's.
 pub(crate) async fn signed_in(app: &App, ip: IpAddr, email: impl Display) -> Result<()> {
-    let mut forget = redis::cmd("DEL");
-    forget.arg(sign_in_key(ip, email));
-    Ok(app.redis.run(&forget).await?)
+    Ok(app.redis.run(redis::cmd("DEL").arg(sign_in_key(ip, email))).await?)
 }
 
 /// Counts a sign-up, a verification, or the asking for or setting of a new password.

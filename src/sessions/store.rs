@@ -68,9 +68,8 @@ pub(crate) async fn create(app: &App, account_id: Uuid, user_agent: &str) -> Red
 /// The session, if it lives; it then lives on for its idle time. One command, which never creates a
 /// key: a session that ends meanwhile stays ended.
 pub(super) async fn read(app: &App, key: &Key) -> RedisResult<Option<Session>> {
-    let mut read = redis::cmd("GETEX");
-    read.arg(&key.0).arg("EX").arg(app.config.session_idle_seconds);
-    let record: Option<String> = app.redis.run(&read).await?;
+    let idle = app.config.session_idle_seconds;
+    let record: Option<String> = app.redis.run(redis::cmd("GETEX").arg(&key.0).arg("EX").arg(idle)).await?;
     Ok(record.and_then(|text| living(&text, app.redis.now())))
 }
 

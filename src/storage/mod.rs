@@ -1,6 +1,6 @@
 //! Object storage: an S3-compatible bucket, whole in one URL.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as _, iter::successors, sync::Arc, time::Duration};
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStoreExt, RetryConfig};
@@ -17,7 +17,8 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// The bucket.
 #[derive(Clone)]
 pub struct Storage {
-    bucket: Arc<AmazonS3>,
+    /// Its objects.
+    pub bucket: Arc<AmazonS3>,
 }
 
 impl Storage {
@@ -49,29 +50,20 @@ impl Storage {
         Ok(Self { bucket: Arc::new(bucket) })
     }
 
-    /// The bucket's objects.
-    pub fn bucket(&self) -> &AmazonS3 {
-        &self.bucket
-    }
-
     /// Whether the bucket answers. Errors: it is out of reach, refuses the key, or takes more than two seconds.
     pub async fn check(&self) -> Result<(), Error> {
         // Any answer will do, so nothing has to be there.
         let key = object_store::path::Path::from("health");
         match timeout(CHECK_LIMIT, self.bucket.head(&key)).await {
             Ok(Ok(_) | Err(object_store::Error::NotFound { .. })) => Ok(()),
-            Ok(Err(error)) => Err(Error::Down(cause(&error).to_string())),
+            // The last of its causes: those before it tell of tries and times, and not of what is wrong.
+            Ok(Err(error)) => {
+                let causes = successors(error.source(), |&error| error.source());
+                Err(Error::Down(causes.last().map_or_else(|| error.to_string(), ToString::to_string)))
+            }
             Err(_) => Err(Error::Down("the bucket did not answer in time".into())),
         }
     }
-}
-
-/// The last of an error's causes: those before it tell of tries and times, and not of what is wrong.
-fn cause<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error
 }
 
 fn client(tls: bool) -> Result<ClientOptions, Error> {
