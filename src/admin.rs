@@ -18,14 +18,15 @@ pub(crate) const BAD_CONFIG: u8 = 78;
 /// The commit that the program was built from, or `unknown`.
 pub(crate) const COMMIT: &str = env!("COMMIT");
 
-/// Runs an admin task: arguments, then config, then `task`. Errors stand on stderr, as sentences.
-pub fn run<A: Parser>(task: impl AsyncFnOnce(A, Config) -> Result<(), Error>) -> ExitCode {
+/// Runs an admin task: arguments, then config, then `task`, whose answer is printed. Errors stand on stderr, as
+/// sentences.
+pub fn run<A: Parser>(task: impl AsyncFnOnce(A, Config) -> Result<String, Error>) -> ExitCode {
     let args = parse();
     run_with(async |config| task(args, config).await)
 }
 
 /// Runs an admin task that has looked at its arguments already.
-pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<(), Error>) -> ExitCode {
+pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<String, Error>) -> ExitCode {
     let ended = Config::from_env().map_err(Error::from).and_then(|config| {
         let runtime = Runtime::new()?;
         let result = runtime.block_on(task(config));
@@ -33,7 +34,8 @@ pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<(), Error>) -> ExitCode
         runtime.shutdown_background();
         result
     });
-    let Err(error) = ended else {
+    let told = ended.as_ref().map(|text| text.lines().for_each(|line| println!("{line}")));
+    let Err(error) = told else {
         return ExitCode::SUCCESS;
     };
     for line in error.to_string().lines() {

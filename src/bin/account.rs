@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     app::admin::run(act)
 }
 
-async fn act(command: Command, config: Config) -> Result<(), Box<dyn Error>> {
+async fn act(command: Command, config: Config) -> Result<String, Box<dyn Error>> {
     let (db, redis) = (services::database(&config)?, services::redis(&config)?);
     let mut tx = db.begin().limited().await?;
     let signed_out = match command {
@@ -56,8 +56,7 @@ async fn act(command: Command, config: Config) -> Result<(), Box<dyn Error>> {
         sessions::store::end_all(&redis, account).await?;
     }
     tx.commit().limited().await?;
-    println!("done");
-    Ok(())
+    Ok("done".into())
 }
 
 fn parse(email: &str) -> Result<EmailAddress, String> {

@@ -23,13 +23,7 @@ fn main() -> ExitCode {
             print!("{}", config::schema());
             ExitCode::SUCCESS
         }
-        Command::Show => admin::run_with(async |config| {
-            print!("{}", config.show());
-            Ok(())
-        }),
-        Command::Fingerprint => admin::run_with(async |config| {
-            println!("{}", config.fingerprint());
-            Ok(())
-        }),
+        Command::Show => admin::run_with(async |config| Ok(config.show())),
+        Command::Fingerprint => admin::run_with(async |config| Ok(config.fingerprint())),
     }
 }

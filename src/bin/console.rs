@@ -28,7 +28,7 @@ fn main() -> ExitCode {
                 io::stdout().flush()?;
             }
             let Some(line) = lines.next().transpose()? else {
-                return Ok(());
+                return Ok(String::new());
             };
             match answer(&mut connection, line.trim(), args.write).await {
                 Err(error) if interactive => eprintln!("error: {error}"),

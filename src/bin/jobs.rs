@@ -37,18 +37,16 @@ fn main() -> ExitCode {
         let db = services::database(&config)?;
         match command {
             Command::List { dead } => {
-                println!("ID\tTASK\tATTEMPTS\tDUE\tLAST ERROR");
-                jobs::list(&db, dead).await?.iter().for_each(|line| println!("{line}"));
+                Ok(format!("ID\tTASK\tATTEMPTS\tDUE\tLAST ERROR\n{}", jobs::list(&db, dead).await?.join("\n")))
             }
             Command::Retry { id, .. } => match jobs::retry(&db, id).await? {
-                0 if id.is_some() => return Err(NOT_FOUND.into()),
-                count => println!("{count} due now"),
+                0 if id.is_some() => Err(NOT_FOUND.into()),
+                count => Ok(format!("{count} due now")),
             },
             Command::Discard { id } => match jobs::discard(&db, id).await? {
-                true => println!("discarded"),
-                false => return Err(NOT_FOUND.into()),
+                true => Ok("discarded".into()),
+                false => Err(NOT_FOUND.into()),
             },
         }
-        Ok(())
     })
 }

@@ -17,13 +17,12 @@ fn main() -> ExitCode {
     admin::run(async |args: Args, config| {
         if !args.status {
             release::migrate(&config).await?;
-            println!("the database is up to date");
-            return Ok(());
+            return Ok("the database is up to date".into());
         }
-        for (migration, applied) in release::status(&config).await? {
+        let lines = release::status(&config).await?.into_iter().map(|(migration, applied)| {
             let state = if applied { "applied" } else { "pending" };
-            println!("{state}\t{}\t{}", migration.version, migration.description);
-        }
-        Ok(())
+            format!("{state}\t{}\t{}\n", migration.version, migration.description)
+        });
+        Ok(lines.collect())
     })
 }

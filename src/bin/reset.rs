@@ -9,7 +9,6 @@ fn main() -> ExitCode {
     admin::run_with(async |config| {
         release::reset(&config).await?;
         println!("the database is empty and up to date");
-        println!("{}", release::seed(&config, false).await?);
-        Ok(())
+        release::seed(&config, false).await
     })
 }

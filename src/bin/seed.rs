@@ -14,8 +14,5 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    admin::run(async |args: Args, config| {
-        println!("{}", release::seed(&config, args.password).await?);
-        Ok(())
-    })
+    admin::run(async |args: Args, config| release::seed(&config, args.password).await)
 }

@@ -10,24 +10,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::middleware::SECURITY;
 use crate::state::App;
 
-/// The statuses of problems, and the ends of their types.
-const PROBLEMS: [(u16, &[&str]); 14] = [
-    (400, &["bad-request"]),
-    (401, &["signed-out", "wrong-credentials"]),
-    (403, &["cross-origin", "wrong-password"]),
-    (404, &["not-found"]),
-    (405, &["method-not-allowed"]),
-    (408, &["body-timeout"]),
-    (409, &[]),
-    (412, &["precondition-failed"]),
-    (413, &["too-large"]),
-    (415, &["unsupported-media-type"]),
-    (422, &["invalid", "invalid-token"]),
-    (429, &["rate-limited"]),
-    (500, &["internal"]),
-    (503, &["busy", "not-ready", "timeout", "unavailable"]),
-];
-
 /// The document and the page that shows it.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -68,8 +50,8 @@ pub fn document() -> Value {
     let components = &mut document["components"];
     components["securitySchemes"] = common["securitySchemes"].clone();
     components["schemas"]["Problem"] = common["Problem"].clone();
-    for (status, kinds) in PROBLEMS {
-        components["responses"][status.to_string()] = refusal(status, kinds);
+    for (status, kinds) in common["problems"].as_object().into_iter().flatten() {
+        components["responses"][status] = refusal(status, kinds);
     }
     for name in headers() {
         components["headers"][name] = json!({ "schema": { "type": "string" } });
@@ -94,27 +76,31 @@ fn headers() -> impl Iterator<Item = &'static str> {
     SECURITY.iter().map(|(name, _)| name.as_str()).chain(names)
 }
 
-fn refusal(status: u16, kinds: &[&str]) -> Value {
-    let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    let types: Vec<_> = kinds.iter().map(|kind| format!("urn:problem:{kind}")).collect();
+fn refusal(status: &str, kinds: &Value) -> Value {
+    let types: Vec<_> = kinds.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut response = json!({
-        "description": format!("{}: `{}`", title.unwrap_or_default(), types.join("`, `")),
+        "description": format!("{}: `{}`", reason(status), types.join("`, `")),
         "headers": {},
         "content": { "application/problem+json": {
             "schema": { "$ref": "#/components/schemas/Problem" },
-            "example": { "type": types.first(), "title": title, "status": status, "detail": "A sentence.",
-                         "request_id": "0a9cf3b1-6d5c-4f06-9d3b-2f0ed6a1b0de" },
+            "example": { "type": types.first(), "title": reason(status), "status": status.parse::<u16>().ok(),
+                         "detail": "A sentence.", "request_id": "0a9cf3b1-6d5c-4f06-9d3b-2f0ed6a1b0de" },
         } },
     });
     let more = match status {
-        405 => Some("allow"),
-        429 | 503 => Some("retry-after"),
+        "405" => Some("allow"),
+        "429" | "503" => Some("retry-after"),
         _ => None,
     };
     for name in headers().chain(more) {
         response["headers"][name] = json!({ "schema": { "type": "string" } });
     }
     response
+}
+
+fn reason(status: &str) -> &'static str {
+    let status = StatusCode::from_bytes(status.as_bytes()).ok();
+    status.and_then(|status| status.canonical_reason()).unwrap_or_default()
 }
 
 /// Adds to an operation what follows from its form: its problems, and the headers that every answer bears.
@@ -134,21 +120,20 @@ fn complete(method: &str, operation: &mut Value) {
         operation["responses"][status.to_string()]["description"] = "".into();
     }
     for (status, response) in entries(&mut operation["responses"]) {
-        let number = status.parse().unwrap_or_default();
-        let described = response["description"] != "";
-        if number >= 400 && !described {
-            *response = json!({ "$ref": format!("#/components/responses/{status}") });
-        } else if number >= 400 {
-            let description = response["description"].take();
-            *response = refusal(number, &[]);
+        let description = response["description"].take();
+        let described = description != "";
+        match (status.as_str() >= "400", described) {
+            (true, false) => *response = json!({ "$ref": format!("#/components/responses/{status}") }),
+            (true, true) => *response = refusal(status, &Value::Null),
+            (false, _) => {
+                for name in headers() {
+                    response["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });
+                }
+                response["description"] = reason(status).into();
+            }
+        }
+        if described {
             response["description"] = description;
-        } else {
-            if !described {
-                response["description"] = StatusCode::from_u16(number).ok().and_then(|s| s.canonical_reason()).into();
-            }
-            for name in headers() {
-                response["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });
-            }
         }
     }
 }

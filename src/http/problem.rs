@@ -38,9 +38,8 @@ pub enum Problem {
     /// A domain's own: the status, the stable end of the type, the sentence.
     Refused(u16, &'static str, &'static str),
     InvalidToken,
-    RateLimited {
-        retry_after: u64,
-    },
+    /// For so many seconds.
+    RateLimited(u64),
     Busy,
     /// A service that the request needs is out of reach.
     Unavailable(String),
@@ -74,7 +73,7 @@ impl Problem {
             Self::UnsupportedMediaType(sentence) => (415, "unsupported-media-type", sentence),
             Self::Invalid(_) => (422, "invalid", "Some fields are not valid."),
             Self::InvalidToken => (422, "invalid-token", "This link is not valid any more. Please ask for a new one."),
-            Self::RateLimited { .. } => (429, "rate-limited", "Too many attempts. Please try again later."),
+            Self::RateLimited(_) => (429, "rate-limited", "Too many attempts. Please try again later."),
             Self::Internal(_) => (500, "internal", "Something went wrong on our side."),
             Self::Busy => (503, "busy", "The service is busy. Please try again."),
             Self::Unavailable(_) => {
@@ -115,7 +114,7 @@ impl IntoResponse for Problem {
         let problem = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, problem)], body.to_string()).into_response();
         let seconds = match self {
-            Self::RateLimited { retry_after } => retry_after,
+            Self::RateLimited(retry_after) => retry_after,
             _ if status == StatusCode::SERVICE_UNAVAILABLE => 1,
             _ => return response,
         };

@@ -55,26 +55,13 @@ pub(crate) async fn enqueue(
 /// The jobs that are not done, or only the dead ones, oldest first. A line each, tab-separated:
 /// number, task, attempts, when it is due, why it failed last. Payloads may be personal: none is told.
 pub async fn list(db: &PgPool, dead: bool) -> sqlx::Result<Vec<String>> {
-    let lines = sqlx::query_scalar(
-        "select concat_ws(e'\\t', job.id, task.identifier, attempts || '/' || max_attempts, run_at,
-                          translate(coalesce(last_error, ''), e'\\n\\t', '  '))
-           from graphile_worker._private_jobs as job
-           join graphile_worker._private_tasks as task on task.id = job.task_id
-          where not $1 or (attempts >= max_attempts and locked_at is null)
-          order by job.id",
-    );
-    lines.bind(dead).fetch_all(db).await
+    sqlx::query_scalar(include_str!("list.sql")).bind(dead).fetch_all(db).await
 }
 
 /// Makes a job, or every dead job, due now with all its attempts before it. A job that is running
 /// is left alone. Returns how many were made due.
 pub async fn retry(db: &PgPool, id: Option<i64>) -> sqlx::Result<u64> {
-    let update = sqlx::query(
-        "update graphile_worker._private_jobs
-            set attempts = 0, run_at = now(), updated_at = now()
-          where locked_at is null and (id = $1 or ($1 is null and attempts >= max_attempts))",
-    );
-    Ok(update.bind(id).execute(db).await?.rows_affected())
+    Ok(sqlx::query(include_str!("retry.sql")).bind(id).execute(db).await?.rows_affected())
 }
 
 /// Deletes a job, unless it is running. Returns whether it was deleted.
@@ -85,30 +72,13 @@ pub async fn discard(db: &PgPool, id: i64) -> sqlx::Result<bool> {
 
 /// How much waits: the jobs that are due, the seconds for which the oldest of them has been due, and the dead jobs.
 pub(crate) async fn depth(db: &PgPool) -> sqlx::Result<(i64, f64, i64)> {
-    let depth = sqlx::query_as(
-        "select count(*) filter (where due),
-                coalesce(extract(epoch from now() - min(run_at) filter (where due)), 0)::float8,
-                count(*) filter (where dead)
-           from (select run_at, is_available and run_at <= now() as due,
-                        attempts >= max_attempts and locked_at is null as dead
-                   from graphile_worker._private_jobs) as job",
-    );
-    depth.fetch_one(db).await
+    sqlx::query_as(include_str!("depth.sql")).fetch_one(db).await
 }
 
 /// Records a failure once the queue has released the job as failed: replaces its back-off, which has no jitter and
 /// grows to hours, and its message, which is a Rust debug string. It does nothing if the job has moved on.
 pub(crate) async fn settle(db: &PgPool, id: i64, attempt: i16, failure: &Failure) -> sqlx::Result<()> {
-    let update = sqlx::query(
-        "update graphile_worker._private_jobs
-            set last_error = $3,
-                attempts = case when $4 then max_attempts else attempts end,
-                run_at = now() + least(exp(attempts), 600) * (0.75 + random() / 2) * interval '1 s',
-                updated_at = now()
-          where id = $1 and attempts = $2 and locked_at is null",
-    );
     let dead = matches!(failure, Failure::Dead(_));
-    let update = update.bind(id).bind(attempt).bind(failure.to_string()).bind(dead);
-    update.execute(db).await?;
-    Ok(())
+    let update = sqlx::query(include_str!("settle.sql")).bind(id).bind(attempt).bind(failure.to_string()).bind(dead);
+    update.execute(db).await.map(drop)
 }

@@ -26,7 +26,7 @@ pub(crate) async fn take(redis: &Redis, limits: &[(String, u32, u64)]) -> Result
     }
     let milliseconds: u64 = redis.invoke(&take).await?;
     if milliseconds > 0 {
-        return Err(Problem::RateLimited { retry_after: milliseconds.div_ceil(1_000) });
+        return Err(Problem::RateLimited(milliseconds.div_ceil(1_000)));
     }
     Ok(())
 }
