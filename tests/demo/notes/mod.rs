@@ -6,6 +6,7 @@ mod keys;
 mod odd;
 mod pages;
 mod round_trips;
+mod uploads;
 
 use crate::support::*;
 use futures_util::future::join_all;

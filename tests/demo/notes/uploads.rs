@@ -1,0 +1,137 @@
+//! Uploads in bulk, bad and large: what they cost the process, and that none leaves anything on a disk of its own.
+
+use super::*;
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use std::time::Instant;
+
+#[path = "../../../src/notes/picture/tests/bad.rs"]
+mod bad;
+#[path = "../../../src/notes/picture/tests/files.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "made for the tests of the pictures themselves")]
+mod files;
+
+/// How many uploads one account may make at once: 60 a minute.
+const AT_ONCE: usize = 50;
+
+const MIB: u64 = 1 << 20;
+
+/// A field of a file of the process's folder under `/proc`, in bytes.
+fn proc(web: &Process, file: &str, field: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/{file}", web.pid())).expect("the process lives");
+    let line = text.lines().find_map(|line| line.strip_prefix(field)).expect("a field");
+    let number: u64 = line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number");
+    if line.ends_with("kB") { number << 10 } else { number }
+}
+
+fn resident(web: &Process) -> u64 {
+    proc(web, "status", "VmRSS:")
+}
+
+/// The most that was resident since [`forget_peak`].
+fn peak(web: &Process) -> u64 {
+    proc(web, "status", "VmHWM:")
+}
+
+fn forget_peak(web: &Process) {
+    std::fs::write(format!("/proc/{}/clear_refs", web.pid()), "5").expect("the process is ours");
+}
+
+/// Clients with a note each, and the path of its image.
+async fn with_notes(web: &Process, count: usize) -> Vec<(Client, String)> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        let (client, _) = Client::signed_in_at(web).await;
+        let made = client.post(web, NOTES, json!({ "title": "A picture", "body": "" })).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        clients.push((client, format!("{}/image", made.header("location"))));
+    }
+    clients
+}
+
+async fn put(client: &Client, web: &Process, path: &str, bytes: Vec<u8>) -> Answer {
+    let request = client.request(web, "PUT", path).header("content-type", "application/octet-stream");
+    Answer::of(request.body(bytes).timeout(Duration::from_secs(150))).await
+}
+
+#[tokio::test]
+async fn of_500_uploads_nothing_is_on_a_local_disk() {
+    let deploy = Deploy::new().await;
+    let dir = deploy.dir().to_owned();
+    let deploy = deploy.with("TMPDIR", dir.to_str().expect("text"));
+    let (web, _worker) = (deploy.web().await, deploy.worker());
+    let written = proc(&web, "io", "write_bytes:");
+
+    let places = with_notes(&web, 500 / AT_ONCE).await;
+    let uploads = places.iter().map(async |(client, path)| {
+        for _ in 0..AT_ONCE {
+            assert_eq!(put(client, &web, path, files::png()).await.status, 200);
+        }
+    });
+    join_all(uploads).await;
+
+    assert_eq!(proc(&web, "io", "write_bytes:"), written, "bytes were written to a disk");
+    assert_eq!(std::fs::read_dir(dir).expect("the directory").count(), 0);
+}
+
+#[tokio::test]
+async fn bad_pictures_are_refused_at_once_and_cost_little() {
+    let deploy = Deploy::new().await;
+    let (web, _worker) = (deploy.web().await, deploy.worker());
+    let files = bad::files();
+    assert!(files.len() >= 60, "{}", files.len());
+    let clients = with_notes(&web, files.len().div_ceil(AT_ONCE)).await;
+    let before = resident(&web);
+    forget_peak(&web);
+
+    for (chunk, (client, path)) in files.chunks(AT_ONCE).zip(&clients) {
+        for (name, bytes, status) in chunk {
+            let start = Instant::now();
+            let answer = put(client, &web, path, bytes.clone()).await;
+            assert_eq!(answer.status, *status, "{name}: {}", answer.text);
+            assert!(start.elapsed() < Duration::from_secs(2), "{name}: {:?}", start.elapsed());
+        }
+    }
+
+    let more = peak(&web).saturating_sub(before) / MIB;
+    assert!(more <= 32, "refusing took {more} MiB");
+}
+
+#[tokio::test]
+async fn ten_photos_at_once_come_out_upright_and_their_memory_is_given_back() {
+    // An unoptimized build takes its time.
+    let deploy = Deploy::new().await.with("REQUEST_TIMEOUT_SECONDS", "90");
+    let (web, _worker) = (deploy.web().await, deploy.worker());
+    let places = with_notes(&web, 10).await;
+    let photo = photo();
+    assert!((3 << 20..8 << 20).contains(&photo.len()), "{}", photo.len());
+    let before = resident(&web);
+    forget_peak(&web);
+
+    let uploads = places.iter().map(|(client, path)| put(client, &web, path, photo.clone()));
+    for answer in join_all(uploads).await {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+
+    let more = peak(&web).saturating_sub(before) / MIB;
+    assert!(more <= 150, "ten photos took {more} MiB");
+    until("the memory is given back", SOON, async || (resident(&web) <= before + 32 * MIB).then_some(())).await;
+    let (client, path) = &places[0];
+    let shown = client.request(&web, "GET", path).send().await.expect("an answer");
+    let bytes = shown.bytes().await.expect("a body");
+    let image = image::load_from_memory(&bytes).expect("a picture");
+    assert!(image.height() > image.width(), "{} by {}", image.width(), image.height());
+}
+
+/// Twelve megapixels as a phone held upright takes them: lying, with a mark of how to turn them, and noisy.
+fn photo() -> Vec<u8> {
+    let mut noise = 1_u32;
+    let image = RgbImage::from_fn(4_000, 3_000, |x, y| {
+        noise ^= noise << 13;
+        noise ^= noise >> 17;
+        noise ^= noise << 5;
+        let grain = (noise & 63) as u8;
+        Rgb([(x / 40) as u8 + grain, (y / 30) as u8 + grain, 100 + grain])
+    });
+    let jpeg = files::file(DynamicImage::from(image), ImageFormat::Jpeg);
+    files::with_exif(ImageFormat::Jpeg, &jpeg, 6)
+}
