@@ -1,12 +1,13 @@
 //! XII: looks at the config and every service, and says what to do.
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::Ipv4Addr, process::ExitCode, time::Duration};
 
 use app::admin::{self, Error};
 use app::{config::Config, mail::Mailer, release, services, storage::Storage};
 use clap::Parser;
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{net::TcpStream, time::timeout};
 
 const LIMIT: Duration = Duration::from_secs(5);
 const CERTIFICATE: &str = "Check that the URL has a name that the server's certificate is for, and that \
@@ -22,6 +23,9 @@ struct Args {
     /// One JSON document instead of lines.
     #[arg(long)]
     json: bool,
+    /// Only whether the process beside it lives, by METRICS_PORT or else PORT: a container's health check.
+    #[arg(long, conflicts_with = "json")]
+    process: bool,
 }
 
 #[derive(Serialize)]
@@ -36,6 +40,9 @@ struct Check {
 
 fn main() -> ExitCode {
     admin::run(async |args: Args, config| {
+        if args.process {
+            return timeout(LIMIT, process(&config)).await?;
+        }
         let checks = checks(&config).await;
         let failed = checks.iter().any(|check| check.status == "failed");
         if args.json {
@@ -48,6 +55,16 @@ fn main() -> ExitCode {
         }
         if failed { Err("not all is well".into()) } else { Ok(()) }
     })
+}
+
+/// Errors: nothing on this machine answers as a living process does.
+async fn process(config: &Config) -> Result<(), Error> {
+    let port = config.metrics_port.unwrap_or(config.port);
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.write_all(b"GET /health/live HTTP/1.0\r\n\r\n").await?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await?;
+    if status.ends_with(b" 200") { Ok(()) } else { Err("the process does not say that it lives".into()) }
 }
 
 async fn checks(config: &Config) -> [Check; 5] {
