@@ -110,7 +110,7 @@ impl Demo {
 
     pub fn composed(&self, args: &[&str]) -> String {
         let ended = self.compose(args);
-        assert_eq!(ended.code, 0, "docker compose {args:?}: {ended:?}");
+        assert_eq!(ended.code, 0, "docker compose {args:?}: {}", ended.err);
         ended.out.trim().to_owned()
     }
 
@@ -155,11 +155,11 @@ impl Demo {
         self.composed(&["ps", "-q", service]).lines().map(str::to_owned).collect()
     }
 
-    /// Everything of this project that the engine knows, ended containers included.
-    pub fn left(&self) -> Vec<String> {
-        let label = format!("label=com.docker.compose.project={}", self.project);
-        let kinds: [&[&str]; 3] = [&["ps", "-aq"], &["volume", "ls", "-q"], &["network", "ls", "-q"]];
-        kinds.iter().flat_map(|kind| lines(&docker(&[kind, &["--filter", &label][..]].concat()))).collect()
+    /// What the processes have logged of late that is not as it should be.
+    pub fn troubles(&self) -> String {
+        let logs =
+            self.compose(&["logs", "--no-log-prefix", "--since", "60s", "web", "worker", "balancer", "redis"]).out;
+        logs.lines().filter(|line| !line.contains("INFO")).collect::<Vec<_>>().join("\n")
     }
 
     /// An account that an operator made, signed in.
@@ -170,6 +170,16 @@ impl Demo {
         let person = Person { email, password, http: http(), demo: self.clone() };
         let answer = person.ask("POST", "/api/v1/sessions", Some(person.credentials())).await;
         assert_eq!(answer.status, 201, "{answer:?}");
+        // The webs open their connections to Postgres when they are first needed.
+        until("all is warm", SOON, async || {
+            let mut asked = tokio::task::JoinSet::new();
+            for _ in 0..40 {
+                let request = person.request("GET", "/api/v1/accounts/current");
+                asked.spawn(async move { Answer::of(request).await.is_ok_and(|answer| answer.status == 200) });
+            }
+            asked.join_all().await.into_iter().all(|well| well).then_some(())
+        })
+        .await;
         person
     }
 
@@ -201,10 +211,6 @@ impl Demo {
             (asked, failed)
         })
     }
-}
-
-pub fn lines(text: &str) -> Vec<String> {
-    text.lines().map(str::to_owned).collect()
 }
 
 /// Somebody with an account and a session.

@@ -28,8 +28,10 @@ async fn holds(column: usize) {
     let before = processes(&demo);
 
     demo.composed(&["stop", service]);
-    until("it is told what is down", SOON, async || demo.get("/health/ready").await?.text.contains("\"down\"").then_some(()))
-        .await;
+    until("it is told what is down", SOON, async || {
+        demo.get("/health/ready").await?.text.contains("\"down\"").then_some(())
+    })
+    .await;
     for (row, statuses) in MATRIX {
         let (method, path) = row.split_once(' ').expect("a method and a path");
         let answer = person.ask(method, path, body(row, &person)).await;

@@ -37,7 +37,7 @@ async fn a_killed_web_costs_two_requests_at_most() {
     let (asked, failed) = load.await.expect("the load ends");
     println!("of {asked} requests {} failed: {failed:?}", failed.len());
     assert!(asked >= 900, "only {asked} requests");
-    assert!(failed.len() <= 2, "of {asked}: {failed:#?}");
+    assert!(failed.len() <= 2, "of {asked}: {failed:#?} {}", demo.troubles());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn webs_are_replaced_one_by_one_and_no_request_fails() {
     let (asked, failed) = load.await.expect("the load ends");
     println!("of {asked} requests {} failed", failed.len());
     assert!(asked >= 500, "only {asked} requests");
-    assert_eq!(failed, Vec::<String>::new(), "of {asked}");
+    assert_eq!(failed, Vec::<String>::new(), "of {asked}: {}", demo.troubles());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,19 +123,17 @@ async fn what_may_change_something_is_sent_once() {
         let fixed = ["run", "-d", "--rm", "--network", &network.0, "--network-alias", alias, "-v", &mount];
         docker(&[&fixed, more, &[&image]].concat())
     };
-    let web = start("web", &config.to_string_lossy(), &[]);
+    // The load balancer first: it may find nobody.
     let own = format!("{}/deploy/haproxy/haproxy.cfg", env!("CARGO_MANIFEST_DIR"));
     let balancer = start("balancer", &own, &["-p", "127.0.0.1::8080"]);
+    let web = start("web", &config.to_string_lossy(), &[]);
     let port = docker(&["port", &balancer, "8080"]);
     let port = port.lines().next().and_then(|line| line.rsplit(':').next()).expect("a port");
     let ask = async |method| {
         let method = reqwest::Method::from_bytes(method).expect("a method");
         Answer::of(http().request(method, format!("http://127.0.0.1:{port}/api"))).await.ok()
     };
-    until("the load balancer has found the web", SOON, async || {
-        (ask(b"GET").await?.status == 502).then_some(())
-    })
-    .await;
+    until("the load balancer has found the web", SOON, async || (ask(b"GET").await?.status == 502).then_some(())).await;
     let posted = ask(b"POST").await.expect("an answer");
     let asked = docker(&["logs", &web]);
     docker(&["rm", "-f", &web, &balancer]);

@@ -28,14 +28,27 @@ async fn every_admin_task_runs_in_the_demo_and_leaves_no_container() {
     assert_ne!(refused.code, 0, "{refused:?}");
     run(&["-e", "ALLOW_RESET=app", "web", "reset"]);
 
-    let (task, process) = (run(&["web", "config", "fingerprint"]), demo.composed(&["exec", "-T", "web", "config", "fingerprint"]));
+    let (task, process) =
+        (run(&["web", "config", "fingerprint"]), demo.composed(&["exec", "-T", "web", "config", "fingerprint"]));
     assert_eq!(task, process, "a task has another config than the process");
     assert_eq!(docker(&["ps", "-aq", "--no-trunc"]), before, "a container is left");
 }
 
 fn console(demo: &Demo, sql: &str) -> String {
     let mut console = Command::new("docker")
-        .args(["compose", "--env-file", "/dev/null", "-p", &demo.project, "run", "--rm", "-T", "--no-deps", "web", "console"])
+        .args([
+            "compose",
+            "--env-file",
+            "/dev/null",
+            "-p",
+            &demo.project,
+            "run",
+            "--rm",
+            "-T",
+            "--no-deps",
+            "web",
+            "console",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
