@@ -48,10 +48,14 @@ async fn webs_are_replaced_one_by_one_and_no_request_fails() {
     let load = demo.load(&person, 100, stop.clone());
 
     for old in demo.containers("web") {
+        // Before it goes, so that its successor has an address of its own, for the load balancer to find.
+        demo.composed(&["up", "-d", "--no-build", "--no-deps", "--no-recreate", "--scale", "web=3", "web"]);
+        demo.answers_from(3).await;
+        let start = Instant::now();
         docker(&["stop", &old]);
+        let again = sent_again(&demo, start.elapsed());
         docker(&["rm", &old]);
-        demo.composed(&["up", "-d", "--no-build", "--no-deps", "--no-recreate", "--scale", "web=2", "web"]);
-        demo.answers_from(2).await;
+        assert_eq!(again, Vec::<String>::new(), "the load balancer sent to one that was gone");
     }
 
     stop.cancel();
@@ -59,6 +63,16 @@ async fn webs_are_replaced_one_by_one_and_no_request_fails() {
     println!("of {asked} requests {} failed", failed.len());
     assert!(asked >= 500, "only {asked} requests");
     assert_eq!(failed, Vec::<String>::new(), "of {asked}: {}", demo.troubles());
+}
+
+/// What the load balancer has had to send twice of late.
+fn sent_again(demo: &Demo, since: Duration) -> Vec<String> {
+    let since = format!("{}ms", since.as_millis());
+    let log = demo.composed(&["logs", "--no-log-prefix", "--since", &since, "balancer"]);
+    let lines: Vec<Value> =
+        log.lines().filter_map(|line| serde_json::from_str(&line[line.find('{')?..]).ok()).collect();
+    assert!(lines.len() > 50, "the log has {} lines: {log}", lines.len());
+    lines.iter().filter(|line| line["retries"] != 0).map(Value::to_string).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,13 +140,15 @@ async fn what_may_change_something_is_sent_once() {
     // The load balancer first: it may find nobody.
     let own = format!("{}/deploy/haproxy/haproxy.cfg", env!("CARGO_MANIFEST_DIR"));
     let balancer = start("balancer", &own, &["-p", "127.0.0.1::8080"]);
-    let web = start("web", &config.to_string_lossy(), &[]);
     let port = docker(&["port", &balancer, "8080"]);
     let port = port.lines().next().and_then(|line| line.rsplit(':').next()).expect("a port");
     let ask = async |method| {
         let method = reqwest::Method::from_bytes(method).expect("a method");
         Answer::of(http().request(method, format!("http://127.0.0.1:{port}/api"))).await.ok()
     };
+    until("the load balancer runs without a web", SOON, async || (ask(b"GET").await?.status == 503).then_some(()))
+        .await;
+    let web = start("web", &config.to_string_lossy(), &[]);
     until("the load balancer has found the web", SOON, async || (ask(b"GET").await?.status == 502).then_some(())).await;
     let posted = ask(b"POST").await.expect("an answer");
     let asked = docker(&["logs", &web]);
