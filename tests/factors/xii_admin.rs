@@ -138,6 +138,22 @@ async fn doctor_names_the_service_that_is_down() {
 }
 
 #[tokio::test]
+async fn doctor_tells_whether_the_process_beside_it_lives() {
+    let deploy = Deploy::detached().with("PORT", &closed_port().to_string());
+    let asked = async |deploy: &Deploy| deploy.run("doctor", &["--process"]).await.code;
+    assert_ne!(asked(&deploy).await, 0, "nothing runs");
+
+    let _web = deploy.web_at_once().await;
+    assert_eq!(asked(&deploy).await, 0);
+
+    // A worker has no other port.
+    let deploy = deploy.with("METRICS_PORT", &closed_port().to_string());
+    assert_ne!(asked(&deploy).await, 0, "no worker runs");
+    let _worker = deploy.worker();
+    until("the worker lives", SOON, async || (asked(&deploy).await == 0).then_some(())).await;
+}
+
+#[tokio::test]
 async fn the_console_reads_and_writes_only_when_told() {
     let deploy = Deploy::new().await;
     let write = "create table scratch (n int)";

@@ -5,6 +5,7 @@ use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use std::time::Instant;
 
 #[path = "../../../src/notes/picture/tests/bad.rs"]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod bad;
 #[path = "../../../src/notes/picture/tests/files.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "made for the tests of the pictures themselves")]

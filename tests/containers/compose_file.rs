@@ -1,0 +1,121 @@
+//! What docker-compose.yml promises before anything runs: confinement, ports, graces, one way to log.
+
+use crate::demo::*;
+use std::collections::BTreeSet;
+
+/// Run once, to their end.
+const TASKS: [&str; 3] = ["migrate", "seed", "ready"];
+const APP: [&str; 4] = ["web", "worker", "migrate", "seed"];
+
+fn services(config: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    config["services"].as_object().expect("services").iter()
+}
+
+fn with_logs(demo: &Demo) -> Demo {
+    Demo { files: vec!["docker-compose.yml".into(), LOGS.into()], ..demo.clone() }
+}
+
+#[test]
+fn every_service_is_confined() {
+    for (name, service) in services(&with_logs(&Demo::given()).config()) {
+        assert_eq!(service["read_only"], true, "{name}");
+        assert_eq!(service["cap_drop"], json!(["ALL"]), "{name}");
+        assert_eq!(service["security_opt"], json!(["no-new-privileges:true"]), "{name}");
+        assert!(service["privileged"].is_null() && service["container_name"].is_null(), "{name}");
+        assert!(!service.to_string().contains("docker.sock"), "{name}");
+        for limit in ["cpus", "memory", "pids"] {
+            assert!(!service["deploy"]["resources"]["limits"][limit].is_null(), "{name} has no limit of {limit}");
+        }
+    }
+}
+
+#[test]
+fn what_runs_on_is_watched_and_started_again() {
+    for (name, service) in services(&Demo::given().config()) {
+        let (restart, watched) = match TASKS.contains(&name.as_str()) {
+            true => ("no", false),
+            false => ("unless-stopped", true),
+        };
+        assert_eq!(service["restart"], restart, "{name}");
+        assert_eq!(service["healthcheck"]["test"].is_array(), watched, "{name}");
+    }
+}
+
+#[test]
+fn only_the_load_balancer_and_the_mail_page_are_published_and_only_here() {
+    let mut published = BTreeSet::new();
+    for (name, service) in services(&Demo::given().config()) {
+        for port in service["ports"].as_array().into_iter().flatten() {
+            assert_eq!(port["host_ip"], "127.0.0.1", "{name}");
+            published.insert(name.clone());
+        }
+    }
+    assert_eq!(published, BTreeSet::from(["balancer".into(), "mailpit".into()]));
+}
+
+#[test]
+fn nothing_is_killed_that_would_still_stop_by_itself() {
+    let config = Demo::given().config();
+    for name in APP {
+        let service = &config["services"][name];
+        let grace = service["environment"]["SHUTDOWN_GRACE_SECONDS"].as_str().expect("a grace");
+        let (grace, stop) = (grace.parse::<u32>().expect("seconds"), service["stop_grace_period"].as_str());
+        let stop = stop.and_then(|stop| stop.strip_suffix('s')).expect("seconds").parse::<u32>().expect("seconds");
+        assert!(stop > grace, "{name}: {stop} s, and the app takes up to {grace} s");
+    }
+}
+
+#[test]
+fn one_image_and_one_config_serve_every_process_and_task() {
+    let config = Demo::given().config();
+    let of = |name: &str, what: &str| config["services"][name][what].clone();
+    for name in APP {
+        assert_eq!(of(name, "image"), of("web", "image"), "{name}");
+        assert_eq!(of(name, "environment"), of("web", "environment"), "{name}");
+    }
+}
+
+#[test]
+fn every_service_logs_the_same_way_and_the_app_does_not_know_which() {
+    let demo = Demo::given();
+    let (plain, collected) = (demo.config(), with_logs(&demo).config());
+    for (name, service) in services(&plain) {
+        let other = &collected["services"][name];
+        assert_eq!(service["logging"], plain["services"]["web"]["logging"], "{name}");
+        assert_eq!(other["logging"], collected["services"]["web"]["logging"], "{name}");
+        assert_eq!(other["environment"], service["environment"], "{name}");
+    }
+    let logging = &collected["services"]["web"]["logging"];
+    assert_eq!(logging["driver"], "fluentd");
+    assert_eq!(logging["options"]["fluentd-async"], "true");
+    assert_eq!(logging["options"]["fluentd-sub-second-precision"], "true");
+}
+
+#[test]
+fn the_apps_own_env_file_does_not_reach_the_demo() {
+    let config = |env_file: &str| {
+        let args = ["compose", "--env-file", env_file, "-f", "docker-compose.yml", "-f", LOGS, "config"];
+        docker(&args)
+    };
+    assert_eq!(config(".env.example"), config("/dev/null"));
+
+    for file in ["docker-compose.yml", LOGS] {
+        let text = std::fs::read_to_string(file).expect("the file is there");
+        for variable in text.split("${").skip(1) {
+            assert!(variable.starts_with("DEMO_"), "{file}: ${{{variable:.30}");
+        }
+    }
+}
+
+#[test]
+fn the_image_is_built_by_the_same_compiler_and_from_the_lock_alone() {
+    let read = |path: &str| std::fs::read_to_string(path).expect("the file is there");
+    let toolchain = read("rust-toolchain.toml");
+    let version = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).expect("a channel");
+    let dockerfile = read("Dockerfile");
+
+    assert!(dockerfile.contains(&format!("=rust:{}-", version.trim_matches('"'))), "not {version}");
+    for line in dockerfile.lines().filter(|line| line.contains("cargo build") || line.contains("cargo fetch")) {
+        assert!(line.contains("--locked"), "{line}");
+    }
+}
