@@ -18,8 +18,7 @@ pub(crate) const BAD_CONFIG: u8 = 78;
 /// The commit that the program was built from, or `unknown`.
 pub(crate) const COMMIT: &str = env!("COMMIT");
 
-/// Runs an admin task: arguments, then config, then `task`, whose answer is printed. Errors stand on stderr, as
-/// sentences.
+/// Runs an admin task: arguments, then config, then `task`, whose answer is printed, or else its error on stderr.
 pub fn run<A: Parser>(task: impl AsyncFnOnce(A, Config) -> Result<String, Error>) -> ExitCode {
     let args = parse();
     run_with(async |config| task(args, config).await)

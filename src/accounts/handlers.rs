@@ -213,7 +213,7 @@ pub(super) async fn change_password(
     sessions::store::end_all(&app.redis, account.id).await?;
     let (session, _) = sessions::store::create(&app, account.id, &user_agent).await?;
     tx.commit().limited().await?;
-    let cookie = sessions::cookie(&app.config, &session);
+    let cookie = sessions::cookie(&app.config, Some(&session));
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]))
 }
 
@@ -239,6 +239,6 @@ pub(super) async fn destroy(
     store::erase(&mut tx, account.id).await?;
     sessions::store::end_all(&app.redis, account.id).await?;
     tx.commit().limited().await?;
-    let cookie = sessions::clear_cookie(&app.config);
+    let cookie = sessions::cookie(&app.config, None);
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]))
 }

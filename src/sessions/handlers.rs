@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::store::{self, Session};
-use super::{CurrentAccount, clear_cookie, cookie, limit, presented};
+use super::{CurrentAccount, cookie, limit, presented};
 use crate::accounts::{self, Credentials, email::EmailAddress, store::Account};
 use crate::http::extract::{ClientIp, Json, Path, UserAgent};
 use crate::{config::Config, http::Result, http::problem::Problem, state::App};
@@ -68,7 +68,11 @@ pub(super) async fn create(
     tracing::info!(account.id = %account.id, "signed in");
 
     let id = session.id;
-    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie(&app.config, &value))], axum::Json(Device::new(session, id))))
+    Ok((
+        StatusCode::CREATED,
+        [(header::SET_COOKIE, cookie(&app.config, Some(&value)))],
+        axum::Json(Device::new(session, id)),
+    ))
 }
 
 /// Lists the account's devices.
@@ -143,6 +147,6 @@ fn refuse(account: Option<Uuid>) -> Problem {
 /// 204, and the browser forgets the session and all that it kept of this site.
 fn signed_out(config: &Config) -> impl IntoResponse + use<> {
     let forget = HeaderValue::from_static("\"cache\", \"storage\"");
-    let headers = [(header::SET_COOKIE, clear_cookie(config)), (HeaderName::from_static("clear-site-data"), forget)];
+    let headers = [(header::SET_COOKIE, cookie(config, None)), (HeaderName::from_static("clear-site-data"), forget)];
     (StatusCode::NO_CONTENT, headers)
 }

@@ -38,19 +38,11 @@ impl FromRequestParts<App> for CurrentAccount {
     }
 }
 
-/// The `Set-Cookie` that hands a session to a browser.
-pub(crate) fn cookie(config: &Config, value: &str) -> HeaderValue {
-    set_cookie(config, value, "")
-}
-
-/// The `Set-Cookie` that takes a session from a browser.
-pub(crate) fn clear_cookie(config: &Config) -> HeaderValue {
-    set_cookie(config, "", "; Max-Age=0")
-}
-
-fn set_cookie(config: &Config, value: &str, age: &str) -> HeaderValue {
-    let name = cookie_name(config);
+/// The `Set-Cookie` that hands a session to a browser, or takes it back.
+pub(crate) fn cookie(config: &Config, session: Option<&str>) -> HeaderValue {
+    let (name, value) = (cookie_name(config), session.unwrap_or_default());
     let secure = if config.secure() { "; Secure" } else { "" };
+    let age = if session.is_some() { "" } else { "; Max-Age=0" };
     HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}"))
         .expect("a cookie's value is base64url")
 }

@@ -3,7 +3,7 @@
 use std::{error::Error as _, iter::successors, sync::Arc, time::Duration};
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStoreExt, RetryConfig};
+use object_store::{Certificate, ClientOptions, ObjectStoreExt, RetryConfig};
 use tokio::time::timeout;
 use url::{Position, Url};
 
@@ -40,11 +40,7 @@ impl Storage {
             .with_secret_access_key(services::decoded(url.password().unwrap_or_default()))
             .with_virtual_hosted_style_request(false)
             .with_client_options(client(tls)?)
-            .with_retry(RetryConfig {
-                backoff: BackoffConfig::default(),
-                max_retries: 1,
-                retry_timeout: REQUEST_LIMIT,
-            });
+            .with_retry(RetryConfig { max_retries: 1, retry_timeout: REQUEST_LIMIT, ..RetryConfig::default() });
         // The message of a refusal may repeat what it refuses.
         let bucket = builder.build().map_err(|_| refused("its parts make no bucket"))?;
         Ok(Self { bucket: Arc::new(bucket) })
