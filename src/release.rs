@@ -36,8 +36,7 @@ pub async fn is_migrated(db: &mut PgConnection) -> sqlx::Result<bool> {
 /// The migrations in their order, and whether each is applied.
 pub async fn status(config: &Config) -> Result<Vec<(&'static Migration, bool)>, Error> {
     let versions = applied(&mut connect(config).await?, APPLIED).await?;
-    let status = MIGRATOR.iter().map(|migration| (migration, versions.contains(&migration.version)));
-    Ok(status.collect())
+    Ok(MIGRATOR.iter().map(|migration| (migration, versions.contains(&migration.version))).collect())
 }
 
 /// What a table of migrations holds: nothing before it is made.

@@ -29,8 +29,7 @@ pub(crate) fn observe(method: &str, route: Option<&str>, status: u16, seconds: f
 
 /// The method by the name that counts: clients choose theirs, so that there are as many as they like.
 pub(crate) fn known(method: &str) -> &'static str {
-    let known = METHODS.iter().find(|known| **known == method);
-    known.unwrap_or(&"_OTHER")
+    METHODS.iter().find(|known| **known == method).unwrap_or(&"_OTHER")
 }
 
 /// Serves `/metrics` and the health routes on `METRICS_PORT`, if it is set, until the process ends:

@@ -183,8 +183,7 @@ impl TaskHandler for SendLetter {
     const IDENTIFIER: &'static str = "send_letter";
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
-        let letter = Uuid::deserialize(&self.0["letter"]);
-        let letter = letter.map_err(|error| Failure::Dead(format!("the payload: {error}")));
+        let letter = Uuid::deserialize(&self.0["letter"]).map_err(|error| Failure::Dead(format!("payload: {error}")));
         attempt(context, |app| async move { mail::deliver(&app, letter?).await }).await
     }
 }

@@ -148,8 +148,7 @@ async fn confirmed(app: &App, ip: std::net::IpAddr, current: &CurrentAccount, pa
 
 /// Locks an account whose password was given, unless it is another one by now; answers its address.
 async fn lock(conn: &mut PgConnection, account: &Account) -> Result<String> {
-    let email = store::lock(conn, account.id, Some(&account.password_hash)).await?;
-    email.ok_or(Problem::WrongPassword)
+    store::lock(conn, account.id, Some(&account.password_hash)).await?.ok_or(Problem::WrongPassword)
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -94,11 +94,9 @@ async fn check(variable: &'static str, well: &str, look: impl Future<Output = Re
 }
 
 fn public_url(config: &Config) -> Check {
-    let (status, message, remedy) = match config.secure() {
-        true => ("ok", "links and cookies are for https", None),
-        false => ("warning", "it is not https.", Some(HTTPS)),
-    };
-    Check { variable: "PUBLIC_URL", status, message: message.into(), remedy }
+    let secure = config.secure();
+    let (status, message) = if secure { ("ok", "it is https") } else { ("warning", "it is not https.") };
+    Check { variable: "PUBLIC_URL", status, message: message.into(), remedy: (!secure).then_some(HTTPS) }
 }
 
 async fn database(config: &Config) -> Result<(), Error> {

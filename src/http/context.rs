@@ -28,12 +28,12 @@ impl RequestContext {
 
 /// What a job keeps of the request that adds it: nothing outside a request.
 pub fn current() -> jobs::Context {
-    let context = CURRENT.try_with(|context| jobs::Context {
+    let context = |context: &RequestContext| jobs::Context {
         request_id: Some(context.request_id.clone()),
         traceparent: Some(traces::traceparent(&context.span)),
         release: Some(logs::release().to_owned()),
-    });
-    context.unwrap_or_default()
+    };
+    CURRENT.try_with(context).unwrap_or_default()
 }
 
 /// The id of the request, or a new one outside a request.

@@ -86,9 +86,8 @@ impl FromRequestParts<App> for ClientIp {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Some(Peer(peer)) = parts.extensions.get::<Peer>() else {
-            return Err(Problem::Internal("the peer's address is not known".into()));
-        };
+        let peer = parts.extensions.get().copied();
+        let Peer(peer) = peer.ok_or_else(|| Problem::Internal("the peer's address is not known".into()))?;
         let trusted = &app.config.trusted_proxies;
         Ok(Self(client(peer.ip(), &parts.headers, |ip| trusted.iter().any(|network| network.contains(&ip)))))
     }
@@ -124,8 +123,8 @@ impl<S: Send + Sync> FromRequestParts<S> for UserAgent {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let value = parts.headers.get(USER_AGENT).map(|value| value.as_bytes());
-        let text = String::from_utf8_lossy(value.unwrap_or_default());
+        let value = parts.headers.get(USER_AGENT).map_or(&[][..], |value| value.as_bytes());
+        let text = String::from_utf8_lossy(value);
         Ok(Self(text.chars().filter(|c| !c.is_control()).take(200).collect()))
     }
 }
