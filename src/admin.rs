@@ -61,8 +61,7 @@ pub fn password(given: bool) -> Result<String, Error> {
     if !given {
         return Ok(Uuid::new_v4().simple().to_string());
     }
-    let mut text = String::new();
-    std::io::stdin().take(4_096).read_to_string(&mut text)?;
+    let text = std::io::read_to_string(std::io::stdin().take(4_096))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ pub fn database(config: &Config) -> Result<PgPool, Error> {
     Ok(PgPoolOptions::new()
         // One more looks after the database's health.
         .max_connections(config.database_pool_size.saturating_sub(1).max(1))
-        .acquire_timeout(Duration::from_secs(1))
+        .acquire_timeout(QUERY_LIMIT)
         .test_before_acquire(false)
         // The pool asks every connection that comes back, and waits for ever for one that went silent. To ask
         // before it does, within a limit, is a third round trip: only for those that are in doubt.
@@ -125,6 +125,9 @@ pub fn database(config: &Config) -> Result<PgPool, Error> {
         })
         .connect_lazy_with(options))
 }
+
+/// Whether Postgres refuses connections: the pool would ask again for as long as it may, and keep a client waiting.
+pub(crate) static REFUSING: AtomicBool = AtomicBool::new(false);
 
 /// When Postgres was last given up, in milliseconds since 1970: its connections are in doubt for a while.
 static GIVEN_UP: AtomicI64 = AtomicI64::new(0);
@@ -149,10 +152,11 @@ pub(crate) async fn within<T>(limit: Duration, asked: impl Future<Output = T>) -
 
 /// Bounds a query on the client's side, as a server that is gone times nothing.
 pub trait Limited<T>: Future<Output = sqlx::Result<T>> + Send + Sized {
-    /// The query's result, or `PoolTimedOut` after three seconds.
+    /// The query's result, or `PoolTimedOut` after three seconds, and sooner while Postgres refuses connections.
     fn limited(self) -> impl Future<Output = sqlx::Result<T>> + Send {
         async move {
-            let result = within(QUERY_LIMIT, self).await;
+            let limit = if REFUSING.load(Ordering::Relaxed) { HALF_SECOND } else { QUERY_LIMIT };
+            let result = within(limit, self).await;
             result.unwrap_or(Err(sqlx::Error::PoolTimedOut))
         }
     }

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::problem::Problem;
-use crate::services::{Redis, within};
+use crate::services::{REFUSING, Redis, within};
 use crate::{admin, logs, release};
 use crate::{mail::Mailer, state::App, storage::Storage};
 
@@ -79,7 +79,9 @@ impl Health {
     async fn watch_database(self, db: PgConnectOptions) {
         let (mut connection, mut misses) = (None, 0);
         loop {
-            let found = match within(DATABASE_LIMIT, look_at_database(&mut connection, &db)).await {
+            let looked = within(DATABASE_LIMIT, look_at_database(&mut connection, &db)).await;
+            REFUSING.store(matches!(looked, Ok(Err(sqlx::Error::Io(_)))), Ordering::Relaxed);
+            let found = match looked {
                 Ok(Ok(true)) => Ok(()),
                 Ok(Ok(false)) => Err("migrations pending"),
                 Ok(Err(_)) | Err(_) => Err(OUT_OF_REACH),

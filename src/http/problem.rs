@@ -52,8 +52,7 @@ pub enum Problem {
 impl Problem {
     /// One field that is not acceptable.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        let (field, message) = (field.into(), message.into());
-        Self::Invalid(vec![FieldError { field, message }])
+        Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
     }
 
     /// The status, the stable end of the type, and the sentence.

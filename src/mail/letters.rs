@@ -72,10 +72,9 @@ fn html(subject: &str, body: &str, link: &str) -> String {
         "{link}" => format!("<p><a href=\"{link}\">{link}</a></p>\n"),
         text => format!("<p>{}</p>\n", escape(text)),
     });
-    let paragraphs: String = paragraphs.collect();
+    let (title, paragraphs) = (escape(subject), paragraphs.collect::<String>());
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{}</title>\n{paragraphs}</html>\n",
-        escape(subject),
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n{paragraphs}</html>\n"
     )
 }
 

@@ -73,9 +73,7 @@ fn client(tls: bool) -> Result<ClientOptions, Error> {
     if tls {
         let roots = Certificate::from_pem_bundle(&services::roots()?)
             .map_err(|_| Error::refused("STORAGE_URL", "the system's certificates are broken"))?;
-        for root in roots {
-            options = options.with_root_certificate(root);
-        }
+        options = roots.into_iter().fold(options, ClientOptions::with_root_certificate);
     }
     Ok(options)
 }
