@@ -1,9 +1,10 @@
-//! What must be refused, each with the status that says why.
+//! What must be refused, each for its own reason.
 
+use super::Refusal::{self, Broken, NotAPicture, TooLossless, TooManyBytes, TooManyPixels};
 use super::files::*;
 
-/// A name, a file, and the status of its refusal.
-pub fn files() -> Vec<(String, Vec<u8>, u16)> {
+/// A name, a file, and its refusal.
+pub fn files() -> Vec<(String, Vec<u8>, Refusal)> {
     let mut files = other_types();
     files.extend(cut());
     files.extend(damaged());
@@ -11,7 +12,7 @@ pub fn files() -> Vec<(String, Vec<u8>, u16)> {
     files
 }
 
-fn other_types() -> Vec<(String, Vec<u8>, u16)> {
+fn other_types() -> Vec<(String, Vec<u8>, Refusal)> {
     let types: [(&str, &[u8]); 20] = [
         ("empty", b""),
         ("one byte", b"\x89"),
@@ -34,21 +35,21 @@ fn other_types() -> Vec<(String, Vec<u8>, u16)> {
         ("gif of another version", b"GIF90a\x01\0\x01\0\0\0\0;"),
         ("png with its newlines turned", b"\x89PNG\n\x1a\n\0\0\0\rIHDR"),
     ];
-    types.map(|(name, file)| (name.to_owned(), file.to_vec(), 415)).into()
+    types.map(|(name, file)| (name.to_owned(), file.to_vec(), NotAPicture)).into()
 }
 
 /// Each type at many offsets, past its magic bytes.
-fn cut() -> Vec<(String, Vec<u8>, u16)> {
+fn cut() -> Vec<(String, Vec<u8>, Refusal)> {
     let cut = whole().into_iter().flat_map(|(name, file)| {
         (0..16).map(move |part| {
             let end = 12 + part * (file.len() - 16) / 16;
-            (format!("{name} cut at {end}"), file[..end].to_vec(), 422)
+            (format!("{name} cut at {end}"), file[..end].to_vec(), Broken)
         })
     });
     cut.collect()
 }
 
-fn damaged() -> Vec<(String, Vec<u8>, u16)> {
+fn damaged() -> Vec<(String, Vec<u8>, Refusal)> {
     let changed = |mut file: Vec<u8>, at: usize, bytes: &[u8]| {
         file[at..at + bytes.len()].copy_from_slice(bytes);
         file
@@ -88,10 +89,10 @@ fn damaged() -> Vec<(String, Vec<u8>, u16)> {
         ("gif without a frame", [&gif[..13], b";"].concat()),
         ("gif of wrong data", changed(gif.clone(), gif.len() - 40, &[0xff; 20])),
     ];
-    files.map(|(name, file)| (name.to_owned(), file, 422)).into()
+    files.map(|(name, file)| (name.to_owned(), file, Broken)).into()
 }
 
-fn bombs() -> Vec<(String, Vec<u8>, u16)> {
+fn bombs() -> Vec<(String, Vec<u8>, Refusal)> {
     let mut gif_frame = gif_of(1);
     let descriptor = gif_frame.windows(5).position(|bytes| bytes == [0x2c, 0, 0, 0, 0]).unwrap();
     gif_frame[descriptor + 5..descriptor + 9].fill(0xff);
@@ -107,18 +108,18 @@ fn bombs() -> Vec<(String, Vec<u8>, u16)> {
     let webp = riff(&riff_chunk(b"VP8L", &[b"\x2f\0\0\0\0", &[0x55; 5_000_000][..]].concat()));
     let webp_canvas = riff(&riff_chunk(b"VP8X", &[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]));
     let files = [
-        ("png of 50,000 by 50,000", png_of(50_000, 50_000, 1, 0), 422),
-        ("png of 2^31 by 2^31", png_of(1 << 31, 1 << 31, 8, 6), 422),
-        ("png one pixel too wide", png_of(16_385, 1, 8, 2), 422),
-        ("png of 41 megapixels", png_of(8_200, 5_000, 8, 0), 422),
-        ("png of 16 bits and 30 megapixels", png_of(6_000, 5_000, 16, 6), 422),
-        ("jpeg of 65,535 by 65,535", large_jpeg, 422),
-        ("jpeg of 38 megapixels of coefficients", progressive, 422),
-        ("webp of code tables", webp, 422),
-        ("webp of a large canvas", webp_canvas, 422),
-        ("gif of a large screen", gif_screen, 422),
-        ("gif of a large frame", gif_frame, 422),
-        ("more than 10 MiB", [&png()[..], &vec![0; 10 << 20]].concat(), 413),
+        ("png of 50,000 by 50,000", png_of(50_000, 50_000, 1, 0), TooManyPixels),
+        ("png of 2^31 by 2^31", png_of(1 << 31, 1 << 31, 8, 6), TooManyPixels),
+        ("png one pixel too wide", png_of(16_385, 1, 8, 2), TooManyPixels),
+        ("png of 41 megapixels", png_of(8_200, 5_000, 8, 0), TooManyPixels),
+        ("png of 16 bits and 30 megapixels", png_of(6_000, 5_000, 16, 6), TooManyPixels),
+        ("jpeg of 65,535 by 65,535", large_jpeg, TooManyPixels),
+        ("jpeg of 38 megapixels of coefficients", progressive, TooManyPixels),
+        ("webp of code tables", webp, TooLossless),
+        ("webp of a large canvas", webp_canvas, TooManyPixels),
+        ("gif of a large screen", gif_screen, TooManyPixels),
+        ("gif of a large frame", gif_frame, Broken),
+        ("more than 10 MiB", [&png()[..], &vec![0; 10 << 20]].concat(), TooManyBytes),
     ];
-    files.map(|(name, file, status)| (name.to_owned(), file, status)).into()
+    files.map(|(name, file, refusal)| (name.to_owned(), file, refusal)).into()
 }
