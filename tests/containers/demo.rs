@@ -168,9 +168,12 @@ impl Demo {
         let made = self.composed(&["run", "--rm", "-T", "web", "account", "create", &email]);
         let password = made.lines().find_map(|line| line.strip_prefix("password: ")).expect("a password").to_owned();
         let person = Person { email, password, http: http(), demo: self.clone() };
-        let answer = person.ask("POST", "/api/v1/sessions", Some(person.credentials())).await;
-        assert_eq!(answer.status, 201, "{answer:?}");
-        // The webs open their connections to Postgres when they are first needed.
+        // The webs open their connections when they are first needed, which takes its time on a busy machine.
+        until("the account can sign in", SOON, async || {
+            let answer = person.ask("POST", "/api/v1/sessions", Some(person.credentials())).await;
+            (answer.status == 201).then_some(())
+        })
+        .await;
         until("all is warm", SOON, async || {
             let mut asked = tokio::task::JoinSet::new();
             for _ in 0..40 {

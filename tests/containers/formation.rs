@@ -124,8 +124,8 @@ async fn a_crashed_process_is_started_again() {
 async fn what_may_change_something_is_sent_once() {
     let name = format!("{}-silent", var("DEMO_PROJECT"));
     let network = Network::new(&name);
-    let silent = "defaults\n mode http\n timeout connect 1s\n timeout client 9s\n timeout server 9s\n log stdout format raw daemon\n\
-        frontend web\n bind :8080\n log-format 'asked %HM'\n \
+    let silent = "defaults\n mode http\n log stdout format raw daemon\n timeout connect 1s\n timeout client 9s\n \
+        timeout server 9s\nfrontend web\n bind :8080\n log-format 'asked %HM'\n \
         http-request return status 200 if { path_beg /health/ }\n http-request reject\n";
     let config = std::env::temp_dir().join(format!("{name}.cfg"));
     std::fs::write(&config, silent).expect("a file");
