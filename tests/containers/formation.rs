@@ -51,6 +51,8 @@ async fn webs_are_replaced_one_by_one_and_no_request_fails() {
         // Before it goes, so that its successor has an address of its own, for the load balancer to find.
         demo.composed(&["up", "-d", "--no-build", "--no-deps", "--no-recreate", "--scale", "web=3", "web"]);
         demo.answers_from(3).await;
+        // What was sent to the new one before it listened has been sent to another by then.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let start = Instant::now();
         docker(&["stop", &old]);
         let again = sent_again(&demo, start.elapsed());
