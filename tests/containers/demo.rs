@@ -174,15 +174,7 @@ impl Demo {
             (answer.status == 201).then_some(())
         })
         .await;
-        until("all is warm", SOON, async || {
-            let mut asked = tokio::task::JoinSet::new();
-            for _ in 0..40 {
-                let request = person.request("GET", "/api/v1/accounts/current");
-                asked.spawn(async move { Answer::of(request).await.is_ok_and(|answer| answer.status == 200) });
-            }
-            asked.join_all().await.into_iter().all(|well| well).then_some(())
-        })
-        .await;
+        person.is_served().await;
         person
     }
 
@@ -233,6 +225,19 @@ impl Person {
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
         self.http.request(method, self.demo.url(path))
+    }
+
+    /// Waits until forty requests at once are answered as they should be, by each connection that a web keeps.
+    pub async fn is_served(&self) {
+        until("everybody is served", SOON, async || {
+            let mut asked = tokio::task::JoinSet::new();
+            for _ in 0..40 {
+                let request = self.request("GET", "/api/v1/accounts/current");
+                asked.spawn(async move { Answer::of(request).await.is_ok_and(|answer| answer.status == 200) });
+            }
+            asked.join_all().await.into_iter().all(|well| well).then_some(())
+        })
+        .await;
     }
 
     pub async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
