@@ -168,18 +168,13 @@ impl Demo {
         let made = self.composed(&["run", "--rm", "-T", "web", "account", "create", &email]);
         let password = made.lines().find_map(|line| line.strip_prefix("password: ")).expect("a password").to_owned();
         let person = Person { email, password, http: http(), demo: self.clone() };
-        let answer = person.ask("POST", "/api/v1/sessions", Some(person.credentials())).await;
-        assert_eq!(answer.status, 201, "{answer:?}");
-        // The webs open their connections to Postgres when they are first needed.
-        until("all is warm", SOON, async || {
-            let mut asked = tokio::task::JoinSet::new();
-            for _ in 0..40 {
-                let request = person.request("GET", "/api/v1/accounts/current");
-                asked.spawn(async move { Answer::of(request).await.is_ok_and(|answer| answer.status == 200) });
-            }
-            asked.join_all().await.into_iter().all(|well| well).then_some(())
+        // The webs open their connections when they are first needed, which takes its time on a busy machine.
+        until("the account can sign in", SOON, async || {
+            let answer = person.ask("POST", "/api/v1/sessions", Some(person.credentials())).await;
+            (answer.status == 201).then_some(())
         })
         .await;
+        person.is_served().await;
         person
     }
 
@@ -230,6 +225,19 @@ impl Person {
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
         self.http.request(method, self.demo.url(path))
+    }
+
+    /// Waits until forty requests at once are answered as they should be, by each connection that a web keeps.
+    pub async fn is_served(&self) {
+        until("everybody is served", SOON, async || {
+            let mut asked = tokio::task::JoinSet::new();
+            for _ in 0..40 {
+                let request = self.request("GET", "/api/v1/accounts/current");
+                asked.spawn(async move { Answer::of(request).await.is_ok_and(|answer| answer.status == 200) });
+            }
+            asked.join_all().await.into_iter().all(|well| well).then_some(())
+        })
+        .await;
     }
 
     pub async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {

@@ -24,7 +24,7 @@ const MATRIX: [(&str, [u16; 4]); 13] = [
 async fn holds(column: usize) {
     let service = DOWN[column];
     let demo = Demo::whole().await;
-    let person = demo.person().await;
+    let (person, witness) = (demo.person().await, demo.person().await);
     let before = processes(&demo);
 
     demo.composed(&["stop", service]);
@@ -44,6 +44,7 @@ async fn holds(column: usize) {
     let start = Instant::now();
     demo.composed(&["start", service]);
     until("it heals", SOON, async || (demo.get("/health/ready").await?.body["status"] == "ready").then_some(())).await;
+    witness.is_served().await;
     println!("without {service}: healed {:.1} s after its start", start.elapsed().as_secs_f32());
     assert_eq!(processes(&demo), before, "a process was started again");
 }
@@ -95,6 +96,10 @@ async fn sessions_outlive_redis() {
     docker(&["kill", &demo.containers("redis")[0]]);
     demo.up(2).await;
 
-    let answer = person.ask("GET", "/api/v1/accounts/current", None).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    until("the session is found", SOON, async || {
+        let answer = person.ask("GET", "/api/v1/accounts/current", None).await;
+        assert_ne!(answer.status, 401, "{answer:?}");
+        (answer.status == 200).then_some(())
+    })
+    .await;
 }

@@ -51,6 +51,8 @@ async fn webs_are_replaced_one_by_one_and_no_request_fails() {
         // Before it goes, so that its successor has an address of its own, for the load balancer to find.
         demo.composed(&["up", "-d", "--no-build", "--no-deps", "--no-recreate", "--scale", "web=3", "web"]);
         demo.answers_from(3).await;
+        // What was sent to the new one before it listened has been sent to another by then.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let start = Instant::now();
         docker(&["stop", &old]);
         let again = sent_again(&demo, start.elapsed());
@@ -124,8 +126,8 @@ async fn a_crashed_process_is_started_again() {
 async fn what_may_change_something_is_sent_once() {
     let name = format!("{}-silent", var("DEMO_PROJECT"));
     let network = Network::new(&name);
-    let silent = "defaults\n mode http\n timeout connect 1s\n timeout client 9s\n timeout server 9s\n log stdout format raw daemon\n\
-        frontend web\n bind :8080\n log-format 'asked %HM'\n \
+    let silent = "defaults\n mode http\n log stdout format raw daemon\n timeout connect 1s\n timeout client 9s\n \
+        timeout server 9s\nfrontend web\n bind :8080\n log-format 'asked %HM'\n \
         http-request return status 200 if { path_beg /health/ }\n http-request reject\n";
     let config = std::env::temp_dir().join(format!("{name}.cfg"));
     std::fs::write(&config, silent).expect("a file");
