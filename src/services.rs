@@ -12,7 +12,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{Connection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use time::OffsetDateTime;
 use tokio::time::{error::Elapsed, timeout};
 
@@ -22,7 +22,6 @@ use crate::config::{Config, ExposeSecret};
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
 const QUERY_LIMIT: Duration = Duration::from_secs(3);
-const PING_LIMIT: Duration = Duration::from_secs(2);
 const DOUBT_MS: i64 = 10_000;
 const COMMAND_LIMIT: Duration = Duration::from_secs(1);
 const HALF_SECOND: Duration = Duration::from_millis(500);
@@ -114,14 +113,10 @@ pub fn database(config: &Config) -> Result<PgPool, Error> {
         .test_before_acquire(false)
         // The pool asks every connection that comes back, and waits for ever for one that went silent. To ask
         // before it does, within a limit, is a third round trip: only for those that are in doubt.
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                if milliseconds() - GIVEN_UP.load(Ordering::Relaxed) > DOUBT_MS {
-                    return Ok(true);
-                }
-                let ping = timeout(PING_LIMIT, connection.ping()).await;
-                ping.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
-            })
+        .after_release(|connection, _| Box::pin(async move { Ok(!in_doubt(0) || answers(connection).await) }))
+        // One that idled while Postgres was away is dead.
+        .before_acquire(|connection, idle| {
+            Box::pin(async move { Ok(!in_doubt(idle.idle_for.as_millis() as i64) || answers(connection).await) })
         })
         .connect_lazy_with(options))
 }
@@ -132,7 +127,16 @@ pub(crate) static REFUSING: AtomicBool = AtomicBool::new(false);
 /// When Postgres was last given up, in milliseconds since 1970: its connections are in doubt for a while.
 static GIVEN_UP: AtomicI64 = AtomicI64::new(0);
 
-struct GivingUp;
+/// Whether Postgres was given up in the last seconds, or while a connection idled for so many milliseconds.
+fn in_doubt(idle: i64) -> bool {
+    milliseconds() - GIVEN_UP.load(Ordering::Relaxed) <= idle.max(DOUBT_MS)
+}
+
+async fn answers(connection: &mut PgConnection) -> bool {
+    matches!(timeout(COMMAND_LIMIT, connection.ping()).await, Ok(Ok(())))
+}
+
+pub(crate) struct GivingUp;
 
 impl Drop for GivingUp {
     fn drop(&mut self) {

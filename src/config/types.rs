@@ -9,13 +9,12 @@ use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
-/// How log lines look: JSON for the log router, text for a person at a terminal.
+/// How log lines look: JSON for the log router, one object a line, or text for a person at a terminal.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum LogFormat {
-    /// One JSON object a line.
     Json,
-    /// For reading.
     Text,
 }
 

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::problem::Problem;
-use crate::services::{REFUSING, Redis, within};
+use crate::services::{GivingUp, REFUSING, Redis, within};
 use crate::{admin, logs, release};
 use crate::{mail::Mailer, state::App, storage::Storage};
 
@@ -86,6 +86,7 @@ impl Health {
                 Ok(Ok(false)) => Err("migrations pending"),
                 Ok(Err(_)) | Err(_) => Err(OUT_OF_REACH),
             };
+            let _given_up = (found == Err(OUT_OF_REACH)).then_some(GivingUp);
             connection = connection.filter(|_| found != Err(OUT_OF_REACH));
             misses = if found == Err(OUT_OF_REACH) { misses + 1 } else { 0 };
             // The queue gives up its work when told, so that a slow answer or two are not enough.

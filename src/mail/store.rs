@@ -12,18 +12,15 @@ use crate::{http, jobs};
 /// What a letter is about, by its name in the database.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "its template tells")]
 pub enum Kind {
-    /// Confirm a sign-up, or learn that the address has an account.
     SignUp,
-    /// Choose a new password.
     Reset,
-    /// Confirm an account's new address, or learn that it has an account.
     AddressChange,
-    /// To the old address: a change was asked for.
+    /// To the old address.
     AddressChangeAsked,
-    /// To the old address: the change is done.
+    /// To the old address.
     AddressChanged,
-    /// The password is another one now.
     PasswordChanged,
 }
 

@@ -1,6 +1,7 @@
 //! IV. Backing services are attached by URL, and may go and come back.
 
 use crate::support::*;
+use futures_util::future::join_all;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinHandle;
@@ -249,4 +250,24 @@ async fn a_password_that_stands_percent_encoded_in_a_url_is_decoded() {
     let () = redis::cmd("ACL").arg("DELUSER").arg(&name).query_async(&mut redis).await.expect("as is the user");
     assert_eq!(doctor.code, 0, "{doctor:?}");
     assert!(!format!("{doctor:?}").contains(PASSWORD), "{doctor:?}");
+}
+
+#[tokio::test]
+async fn no_request_gets_a_connection_that_died_with_postgres() {
+    let proxy = Proxy::before("DATABASE_URL", Mode::Pass).await;
+    let deploy = Deploy::new().await.through("DATABASE_URL", proxy.port);
+    let (web, _worker) = (deploy.web().await, deploy.worker());
+    let (ada, _) = Client::signed_in_at(&web).await;
+    // As many at once as leave several connections idle.
+    let asked = async || join_all((0..20).map(|_| ada.get(&web, "/api/v1/accounts/current"))).await;
+    asked().await;
+
+    proxy.set(Mode::Refuse).await;
+    ready_is(503, &web, SOON).await;
+    proxy.set(Mode::Pass).await;
+    ready_is(200, &web, SOON).await;
+
+    for answer in asked().await {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
 }
