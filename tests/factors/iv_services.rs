@@ -21,10 +21,10 @@ async fn ready_is(status: u16, web: &Process, within: Duration) -> Answer {
     .await
 }
 
-/// Signed-in reads, ten at a time, until told to stop. Each is answered 200 or 503, within its time.
+/// Signed-in reads, twenty at a time, until told to stop. Each is answered 200 or 503, within its time.
 fn keep_reading(ada: &Arc<Client>, web: &Process, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
     let url = web.url("/api/v1/accounts/current");
-    (0..10)
+    (0..20)
         .map(|_| {
             let (ada, url, stop) = (Arc::clone(ada), url.clone(), stop.clone());
             tokio::spawn(async move {
@@ -49,6 +49,8 @@ async fn goes_and_comes_back(variable: &str, how: Mode, meanwhile: impl AsyncFn(
     let mut web = deploy.web().await;
     let (ada, _) = Client::signed_in_at(&web).await;
     let (ada, stop) = (Arc::new(ada), CancellationToken::new());
+    // Every connection of the pool is open, so that each can be caught.
+    futures_util::future::join_all((0..100).map(|_| ada.signed_in(&web))).await;
     let reading = keep_reading(&ada, &web, &stop);
 
     proxy.set(how).await;
