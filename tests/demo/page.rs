@@ -169,6 +169,40 @@ async fn a_wrong_field_is_told_beside_the_field() {
 }
 
 #[tokio::test]
+async fn who_has_not_confirmed_gets_another_letter_and_a_spent_link_leads_on() {
+    let stage = Stage::set().await;
+    let (browser, ada) = (stage.browser().await, Account::new());
+    browser.open(&format!("{ORIGIN}/#sign-in")).await;
+    browser.click("#sign-in button").await;
+    browser.reads("#password-error", "Type your password.").await;
+    browser.is_content(&[]).await; // Nothing was asked.
+
+    browser.fill("#email", &ada.email).await;
+    browser.fill("#password", &ada.password).await;
+    browser.misses("#unconfirmed").await;
+    browser.click("#sign-in button").await;
+    browser.reads("#sign-in .trouble", "The address or the password is wrong.").await;
+    browser.click("#confirm-again").await;
+    browser.reads("[data-view=letter]", &ada.email).await;
+    browser.is_content(&["401 (Unauthorized)"]).await;
+
+    let link = link(&ada).await;
+    browser.open(&link).await;
+    browser.click("#verify button").await;
+    browser.reads("#status", "confirmed").await;
+    browser.misses("#again").await;
+    browser.open(&format!("{ORIGIN}/health/live")).await;
+    browser.open(&link).await;
+    browser.click("#verify button").await;
+    browser.reads("#status", "This link has been used").await;
+    browser.misses("#verify").await;
+    browser.reads("#again", "Sign up again").await;
+    browser.click("#next .button").await;
+    browser.reads("h2", "Sign in").await;
+    browser.is_content(&["422 (Unprocessable"]).await;
+}
+
+#[tokio::test]
 async fn signing_out_everywhere_is_seen_by_the_other_browser() {
     let stage = Stage::set().await;
     let (laptop, phone, ada) = (stage.browser().await, stage.browser().await, stage.account().await);
