@@ -85,19 +85,22 @@ async fn show(State(letters): State<Letters>) -> Html<String> {
     let letters = lock(&letters);
     let text = |value: &Value| escape(value.as_str().unwrap_or_default());
     let mut page = String::from(concat!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5><title>Mail</title>",
-        "<style>body{font:1rem/1.5 sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}",
-        "pre{white-space:pre-wrap;overflow-wrap:anywhere;border-left:3px solid #888;padding-left:1rem}</style>",
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
+        "<meta http-equiv=refresh content=5><title>Mail</title>",
+        "<style>:root{color-scheme:light dark}",
+        "body{font:1.0625rem/1.6 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1.25rem}",
+        "article{border-top:1px solid #8888;padding:1rem 0;overflow-wrap:anywhere}h2{margin:0;font-size:1.25rem}",
+        "p{margin:.25rem 0}small{opacity:.75;font-size:.875rem}pre{font:inherit;white-space:pre-wrap}</style>",
     ));
     page += &format!("<h1>Mail ({})</h1>", letters.len());
     for letter in letters.iter().rev() {
         let to = letter["to"].as_array().into_iter().flatten().map(text);
         page += &format!(
-            "<article><h2>{}</h2><p>{}<br>from {} to {}</p><pre>{}</pre></article>",
+            "<article><h2>{}</h2><p>To <strong>{}</strong></p><p><small>from {}, {}</small></p><pre>{}</pre></article>",
             text(&letter["subject"]),
-            text(&letter["date"]),
-            text(&letter["from"]),
             to.collect::<Vec<_>>().join(", "),
+            text(&letter["from"]),
+            text(&letter["date"]),
             links(letter["text"].as_str().unwrap_or_default()),
         );
     }

@@ -103,6 +103,7 @@ async fn a_stranger_gets_from_sign_up_to_a_note_with_an_image() {
 
     browser.fill("#q", "lisbon").await;
     browser.reads("#found", "1 note with “lisbon”").await;
+    browser.misses("#new-note").await;
     browser.misses("[aria-label^='Edit “<img']").await;
     browser.fill("#q", " ").await;
     browser.reads("#found", "2 notes").await;
@@ -162,8 +163,42 @@ async fn a_wrong_field_is_told_beside_the_field() {
     browser.click("#sign-up button").await;
 
     browser.reads("#new-password-error", "It must have").await;
-    browser.reads("#sign-up .trouble", "Request").await;
+    browser.sees("document.querySelector('#sign-up .trouble').textContent === ''").await;
     browser.sees("document.activeElement.id === 'new-password'").await;
+    browser.is_content(&["422 (Unprocessable"]).await;
+}
+
+#[tokio::test]
+async fn who_has_not_confirmed_gets_another_letter_and_a_spent_link_leads_on() {
+    let stage = Stage::set().await;
+    let (browser, ada) = (stage.browser().await, Account::new());
+    browser.open(&format!("{ORIGIN}/#sign-in")).await;
+    browser.click("#sign-in button").await;
+    browser.reads("#password-error", "Type your password.").await;
+    browser.is_content(&[]).await; // Nothing was asked.
+
+    browser.fill("#email", &ada.email).await;
+    browser.fill("#password", &ada.password).await;
+    browser.misses("#unconfirmed").await;
+    browser.click("#sign-in button").await;
+    browser.reads("#sign-in .trouble", "The address or the password is wrong.").await;
+    browser.click("#confirm-again").await;
+    browser.reads("[data-view=letter]", &ada.email).await;
+    browser.is_content(&["401 (Unauthorized)"]).await;
+
+    let link = link(&ada).await;
+    browser.open(&link).await;
+    browser.click("#verify button").await;
+    browser.reads("#status", "confirmed").await;
+    browser.misses("#again").await;
+    browser.open(&format!("{ORIGIN}/health/live")).await;
+    browser.open(&link).await;
+    browser.click("#verify button").await;
+    browser.reads("#status", "This link has been used").await;
+    browser.misses("#verify").await;
+    browser.reads("#again", "Sign up again").await;
+    browser.click("#next .button").await;
+    browser.reads("h2", "Sign in").await;
     browser.is_content(&["422 (Unprocessable"]).await;
 }
 
@@ -173,7 +208,7 @@ async fn signing_out_everywhere_is_seen_by_the_other_browser() {
     let (laptop, phone, ada) = (stage.browser().await, stage.browser().await, stage.account().await);
     sign_in(&laptop, &ada).await;
     sign_in(&phone, &ada).await;
-    laptop.reads("#sign-out-all", "Sign out 2 devices").await;
+    laptop.reads("#sign-out-all", "2 devices, this one too").await;
 
     laptop.click("#sign-out-all").await;
 

@@ -1,6 +1,6 @@
 // The account: sign up, sign in, forgot password, devices, and what an owner may change.
 
-import { $, ago, button, count, device, el } from "./dom.js";
+import { $, button, count, device, el, since } from "./dom.js";
 import { call } from "./api.js";
 import { showProblem, wire } from "./forms.js";
 
@@ -26,23 +26,74 @@ export const memory = {
   },
 };
 
+const ADDRESSES = ["new-email", "email", "forgot-email"].map($);
+/** Carries an address over to every form that asks who somebody is. */
+export const fillAddress = (email = memory.get("email") ?? "") => {
+  for (const field of ADDRESSES) {
+    if (field.value !== email) field.value = email;
+  }
+  $("letter-email").textContent = email || "your address";
+};
+
 /** Wires what is there while nobody is signed in. */
 export const signedOutForms = ({ go, signedIn }) => {
-  wire($("sign-up"), async ({ email, password }) => {
+  for (const field of ADDRESSES) field.addEventListener("input", () => fillAddress(field.value));
+  for (const where of document.querySelectorAll("[data-where]")) {
+    where.append($("where").content.cloneNode(true));
+    where.querySelector(".local").hidden = !["localhost", "127.0.0.1"].includes(location.hostname);
+  }
+
+  // What was asked for last, for whom the letter does not reach: this page alone knows it, and as long as it is open.
+  let asked = null;
+  const signUp = async ({ email, password }) => {
     await call("POST", "accounts", { json: { email, password } });
+    asked = { email, password };
     memory.set("email", email.trim());
-    $("letter-email").textContent = email.trim();
-    $("sign-up").reset();
+    fillAddress();
+    $("new-password").value = "";
+  };
+  wire($("sign-up"), async (values) => {
+    await signUp(values);
     go("letter");
   });
-  wire($("sign-in"), async ({ email, password }) => {
-    await call("POST", "sessions", { json: { email, password } });
+  wire($("again"), async () => {
+    if (!asked) return go("sign-up");
+    await signUp(asked);
+    return "Another letter is on its way. The link in the last one counts.";
+  });
+
+  const unconfirmed = $("unconfirmed");
+  const form = wire($("sign-in"), async ({ email, password }) => {
+    unconfirmed.hidden = true;
+    try {
+      await call("POST", "sessions", { json: { email, password } });
+    } catch (problem) {
+      unconfirmed.hidden = problem.type !== "urn:problem:wrong-credentials";
+      throw problem;
+    }
+    asked = null;
     memory.set("email", email.trim());
-    $("sign-in").reset();
+    $("password").value = "";
     await signedIn();
   });
+  // The answer is the same for every address: who has an account learns it from the letter.
+  $("confirm-again").addEventListener("click", async () => {
+    form.clear();
+    if (form.missing()) return;
+    try {
+      await signUp({ email: $("email").value, password: $("password").value });
+      $("password").value = "";
+      unconfirmed.hidden = true;
+      go("letter");
+    } catch (problem) {
+      form.show(problem);
+    }
+  });
+
   wire($("forgot"), async ({ email }) => {
     await call("POST", "password-resets", { json: { email } });
+    $("forgot-where").hidden = false;
+    $("forgot").querySelector("button").textContent = "Send it again";
     return "If the address has an account, the letter is on its way.";
   });
 };
@@ -77,7 +128,7 @@ export const ownerForms = ({ signedOut, devicesChanged }) => {
     await call("DELETE", "accounts/current", { json: { current_password } });
     $("erase").reset();
     memory.set("email", null);
-    signedOut("The account is erased, with all that was in it.");
+    signedOut("The account is erased, with all that was in it.", "");
   });
 };
 
@@ -101,8 +152,8 @@ export const showDevices = (sessions, changed) => {
     };
     return el("li", {},
       el("span", {}, el("strong", {}, name), session.current && " (this one)",
-        el("small", {}, `Signed in ${ago(session.created_at)}`)),
+        el("small", {}, since(session.created_at, "Signed in "))),
       !session.current && button("Sign out", `Sign out ${name}`, "quiet small", end));
   }));
-  $("sign-out-all").textContent = sessions.length > 1 ? `Sign out ${count(sessions.length, "device")}` : "Sign out everywhere";
+  $("sign-out-all").textContent = `Sign out everywhere (${sessions.length > 1 ? `${count(sessions.length, "device")}, this one too` : "this device only"})`;
 };

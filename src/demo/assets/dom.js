@@ -20,9 +20,12 @@ export const button = (text, label, kind, act) => {
   return element;
 };
 
-/** Tells people who hear the page what others see. */
+let fading;
+/** Says for a while what has been done, to all. */
 export const announce = (text) => {
+  clearTimeout(fading);
   $("announcer").textContent = text;
+  fading = setTimeout(() => $("announcer").replaceChildren(), 5_000);
 };
 
 export const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
@@ -36,6 +39,12 @@ export const ago = (time) => {
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
   return new Date(time).toLocaleDateString("en", { day: "numeric", month: "short", year: "numeric" });
 };
+
+/** Such a time as an element, which stays true. */
+export const since = (time, words = "") => el("time", { datetime: time, "data-words": words }, words + ago(time));
+setInterval(() => {
+  for (const element of document.querySelectorAll("time[data-words]")) element.textContent = element.dataset.words + ago(element.dateTime);
+}, 30_000);
 
 /** Seconds as a clock shows them: 4:05 or 1:04:05. */
 export const clock = (seconds) => {

@@ -24,6 +24,15 @@ const open = async (dialog, note, trouble, done) => {
   }
 };
 
+/** Asks before something is lost: whether it may be. */
+export const sure = (title, text, yes, no) => new Promise((answer) => {
+  const dialog = $("asker");
+  for (const [id, words] of [["asker-title", title], ["asker-text", text], ["asker-yes", yes], ["asker-no", no]]) $(id).textContent = words;
+  dialog.returnValue = "";
+  dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true });
+  dialog.showModal();
+});
+
 const fill = ({ title, body }) => {
   $("edit-title").value = title;
   $("edit-body").value = body;
@@ -62,10 +71,28 @@ $("take-theirs").addEventListener("click", () => resolve(() => {
 }));
 $("keep-mine").addEventListener("click", () => resolve(() => $("edit-note").requestSubmit()));
 
+/** Closes the editor, unless what was typed is not to be lost. */
+const leave = async () => {
+  const changed = $("edit-title").value !== current.note.title || $("edit-body").value !== current.note.body;
+  if (changed && !await sure("Leave without saving?", "What you have changed is lost.", "Leave it", "Go on editing")) return;
+  $("editor").close();
+};
+$("editor").addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  event.preventDefault();
+  leave();
+});
+$("editor").addEventListener("cancel", (event) => {
+  event.preventDefault();
+  leave();
+});
+$("leave").addEventListener("click", leave);
+
 const remover = {
   element: $("remover"),
-  fill: ({ title }) => {
+  fill: ({ title, image }) => {
     $("remover-name").textContent = `“${title}”`;
+    $("remover-image").hidden = !image;
   },
   forms: wire($("remove-note"), async () => {
     await call("DELETE", `notes/${current.note.id}`, { headers: { "if-match": current.etag } });

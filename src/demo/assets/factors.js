@@ -44,7 +44,7 @@ const showLive = (body) => {
   showSessions();
   $("keys").textContent = `Redis holds ${count(body.redis_keys, "key")}, of everybody and everything.`;
   const { ready, oldest_ready_seconds, dead } = body.queue;
-  const figures = [["waiting", ready], ["the oldest", ready ? clock(oldest_ready_seconds) : "–"], ["given up", dead]];
+  const figures = [["jobs waiting", ready], ["oldest waiting", ready ? clock(oldest_ready_seconds) : "–"], ["failed for good", dead]];
   $("queue").replaceChildren(...figures.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value)))));
   $("letters").replaceChildren(...body.letters.map(({ kind, created_at, sent_at }) => {
     const took = sent_at && ((new Date(sent_at) - new Date(created_at)) / 1000).toFixed(1);
@@ -57,8 +57,12 @@ const showLive = (body) => {
 const showSessions = () => {
   if (!live) return;
   const passed = (Date.now() - liveAt) / 1000;
-  const rows = live.sessions.slice(0, SHOWN).map(({ user_agent, current, ttl_seconds }) =>
-    row(device(user_agent) + (current ? " (this one)" : ""), `ends in ${clock(ttl_seconds - passed)}`));
+  const rows = live.sessions.slice(0, SHOWN).map(({ user_agent, current, ttl_seconds }) => {
+    // Looking at this page keeps its own session alive.
+    const kept = current && Date.now() - lastMove < AWAY;
+    const left = kept ? `ends ${Math.ceil(ttl_seconds / 60)} min after you leave` : `ends in ${clock(ttl_seconds - passed)}`;
+    return row(device(user_agent) + (current ? " (this one)" : ""), left);
+  });
   if (live.sessions.length > SHOWN) rows.push(row(`and ${live.sessions.length - SHOWN} more`, ""));
   $("sessions").replaceChildren(...rows);
 };
@@ -144,6 +148,7 @@ export const start = (listeners) => {
     lastMove = Date.now();
     await burst(100, probe);
     showLegend();
+    document.dispatchEvent(new Event("burst"));
     send.ariaDisabled = "false";
   });
 };

@@ -3,12 +3,18 @@
 import { el } from "./dom.js";
 import { Problem } from "./api.js";
 
+const sentence = ({ message }) => `${message}${message.includes("most common") ? ". Please choose another" : ""}.`;
+
 /** Shows a problem in an element that is read out: its sentence, and its id for whoever looks into the logs. */
-export const showProblem = (where, problem, more = []) => {
+export const showProblem = (where, problem) => {
   if (!(problem instanceof Problem)) throw problem;
   const wait = problem.status === 429 && problem.retryAfter ? ` Try again in ${Math.ceil(problem.retryAfter / 60)} min.` : "";
-  const id = problem.requestId && el("small", {}, "Request ", el("code", {}, problem.requestId));
-  where.replaceChildren(...[[problem.message + wait, ...more].join(" "), id].filter(Boolean));
+  // What went wrong on the other side is looked for in the logs by this.
+  const id = problem.status >= 500 && problem.requestId && el("small", {}, "Request ", el("code", {}, problem.requestId));
+  const fields = problem.errors.map((error) => `The ${error.field} ${sentence(error)}`);
+  // Fields that are known to be wrong say it better than that some are.
+  const said = fields.length ? fields : [problem.message + wait];
+  where.replaceChildren(...[said.join(" "), id].filter(Boolean));
 };
 
 const clear = (form) => {
@@ -16,26 +22,34 @@ const clear = (form) => {
   for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
 };
 
+const tellField = (input, text) => {
+  input.setAttribute("aria-invalid", "true");
+  document.getElementById(`${input.id}-error`).textContent = text;
+};
+
 const show = (form, problem) => {
-  const rest = [];
-  let first;
-  for (const { field, message } of problem.errors ?? []) {
-    const input = form.elements.namedItem(field);
-    if (!input) {
-      rest.push(`${field} ${message}.`);
-      continue;
-    }
-    input.setAttribute("aria-invalid", "true");
-    form.querySelector(`#${input.id}-error`).textContent = `It ${message}.`;
-    first ??= input;
+  const told = [];
+  for (const error of problem.errors ?? []) {
+    const input = form.elements.namedItem(error.field);
+    if (!input) continue;
+    tellField(input, `It ${sentence(error)}`);
+    told.push(input);
   }
-  showProblem(form.querySelector(".trouble"), problem, rest);
-  (first ?? form.querySelector("button")).focus();
+  if (!told.length || told.length < problem.errors.length) showProblem(form.querySelector(".trouble"), problem);
+  (told[0] ?? form.querySelector("button")).focus();
+};
+
+/** Tells at each field that must not be empty that it is; whether there is any. */
+const missing = (form) => {
+  const empty = [...form.querySelectorAll("[data-missing]")].filter((input) => !(input.type === "password" ? input.value : input.value.trim()));
+  for (const input of empty) tellField(input, input.dataset.missing);
+  empty[0]?.focus();
+  return empty.length > 0;
 };
 
 /** Puts a line for its error after each field, and says so to those who hear it. */
 const prepare = (form) => {
-  for (const input of form.querySelectorAll("input:not([hidden]), textarea")) {
+  for (const input of form.querySelectorAll("input:not([hidden], [type=file]), textarea")) {
     const hint = document.getElementById(`${input.id}-hint`);
     const error = el("p", { class: "error", id: `${input.id}-error` });
     (hint ?? input).after(error);
@@ -53,10 +67,11 @@ export const wire = (form, act) => {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (form.ariaBusy === "true") return;
+    clear(form);
+    if (missing(form)) return;
     form.ariaBusy = "true";
     // `disabled` would take the focus away.
     send.setAttribute("aria-disabled", "true");
-    clear(form);
     try {
       const done = await act(Object.fromEntries(new FormData(form)));
       if (done) form.querySelector(".done").textContent = done;
@@ -67,5 +82,11 @@ export const wire = (form, act) => {
       send.removeAttribute("aria-disabled");
     }
   });
-  return { clear: () => clear(form) };
+  // What is being put right is not wrong any more.
+  form.addEventListener("input", ({ target }) => {
+    if (!target.hasAttribute("aria-invalid")) return;
+    target.removeAttribute("aria-invalid");
+    document.getElementById(`${target.id}-error`).replaceChildren();
+  });
+  return { clear: () => clear(form), show: (problem) => show(form, problem), missing: () => missing(form) };
 };

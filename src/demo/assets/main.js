@@ -2,24 +2,38 @@
 
 import { $ } from "./dom.js";
 import { call, on } from "./api.js";
-import { memory, ownerForms, showDevices, signedOutForms } from "./account.js";
+import { fillAddress, memory, ownerForms, showDevices, signedOutForms } from "./account.js";
 import { setSignedIn, start } from "./factors.js";
-import { forget, load } from "./notes.js";
+import { forget, hasNotes, load } from "./notes.js";
 
 const VIEWS = ["sign-up", "letter", "sign-in", "forgot", "notes"];
 let signedIn = false;
+
+let shown;
+let tour = memory.get("toured");
+/** Where in the journey somebody is; the last step is over when one has looked at the factors. */
+const showStep = () => {
+  const at = shown === "notes" ? 2 + hasNotes() : Math.min(VIEWS.indexOf(shown), 2);
+  $("steps").hidden = shown === "notes" && tour === "yes";
+  [...$("steps").children].forEach((step, index) => {
+    step.classList.toggle("past", index < at);
+    if (index === at) step.setAttribute("aria-current", "step");
+    else step.removeAttribute("aria-current");
+  });
+};
+const toured = () => {
+  if (!signedIn || !hasNotes()) return;
+  tour = "yes";
+  memory.set("toured", tour);
+};
 
 /** Shows one view; whoever reads with the keyboard or by ear goes on at its title. */
 const show = (view, { focus = true } = {}) => {
   for (const part of document.querySelectorAll("[data-view]")) part.hidden = part.dataset.view !== view;
   $("welcome").hidden = view === "notes";
   $("who").hidden = view !== "notes";
-  for (const step of document.querySelectorAll(".steps li")) {
-    const at = VIEWS.indexOf(step.dataset.step) - VIEWS.indexOf(view === "forgot" ? "sign-in" : view);
-    step.classList.toggle("past", at < 0 && Boolean(step.dataset.step));
-    if (at === 0) step.setAttribute("aria-current", "step");
-    else step.removeAttribute("aria-current");
-  }
+  shown = view;
+  showStep();
   if (focus) document.querySelector(`[data-view="${view}"] [tabindex="-1"]`).focus();
 };
 
@@ -29,7 +43,7 @@ const follow = (options) => {
   if (asked === "factors" || asked === "main") return;
   if (signedIn) show("notes", options);
   else if (VIEWS.slice(0, 4).includes(asked)) show(asked, options);
-  else show(memory.get("email") ? "sign-in" : "sign-up", options);
+  else show(memory.get("known") || memory.get("email") ? "sign-in" : "sign-up", options);
 };
 
 const go = (view) => {
@@ -42,6 +56,7 @@ const greet = async (options) => {
   const { body } = await call("GET", "accounts/current");
   signedIn = true;
   memory.set("signed-in", "yes");
+  memory.set("known", "yes");
   $("who-email").textContent = body.email;
   // For managers of passwords, which ask whose a password is.
   for (const field of document.querySelectorAll("[name=username]")) field.defaultValue = body.email;
@@ -51,23 +66,24 @@ const greet = async (options) => {
   await Promise.all([load(), setSignedIn(true)]);
 };
 
-const signedOut = (message) => {
+const signedOut = (message, known = $("who-email").textContent) => {
   if (!signedIn) return;
   signedIn = false;
   memory.set("signed-in", null);
   forget();
   document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close());
-  fillAddress();
+  // With the session the browser clears its storage, at its leisure: then it is told again what helps whoever comes.
+  const remember = () => {
+    memory.set("known", known ? "yes" : null);
+    memory.set("toured", tour);
+  };
+  remember();
+  setTimeout(remember, 1_000);
+  fillAddress(known);
   history.replaceState(null, "", "#sign-in");
   show("sign-in");
   $("message").textContent = message;
   setSignedIn(false);
-};
-
-const fillAddress = () => {
-  const email = memory.get("email") ?? "";
-  $("email").value = email;
-  if (email) $("letter-email").textContent = email;
 };
 
 const ELSEWHERE = "You have been signed out: on another device, or because the time was up.";
@@ -82,6 +98,9 @@ start({
   signedOut: () => signedOut(ELSEWHERE),
 });
 on("signed-out", () => signedOut(ELSEWHERE));
+document.addEventListener("notes", showStep);
+document.addEventListener("burst", toured);
+$("steps").querySelector("a").addEventListener("click", toured);
 addEventListener("hashchange", () => {
   $("message").textContent = "";
   follow();

@@ -1,9 +1,9 @@
 // One note as a card, and its image.
 
-import { announce, ago, button, el } from "./dom.js";
-import { call } from "./api.js";
+import { announce, button, el, since } from "./dom.js";
+import { Problem, call } from "./api.js";
 import { showProblem } from "./forms.js";
-import { edit, remove } from "./editor.js";
+import { edit, remove, sure } from "./editor.js";
 
 let spelling = 0;
 /**
@@ -21,7 +21,7 @@ const picture = (note) => {
 };
 
 /** A worker makes the preview in a while: looks for it, and shows it. */
-const awaitPreview = async (note, card) => {
+export const awaitPreview = async (note, card) => {
   const tag = async (path) => (await call("HEAD", path)).etag;
   const path = `notes/${note.id}/image`;
   for (let tries = 0; tries < 10 && card.isConnected; tries += 1) {
@@ -31,6 +31,19 @@ const awaitPreview = async (note, card) => {
       return;
     }
   }
+};
+
+/** The service refuses larger ones, but only when all of it has been sent. */
+export const checkSize = (file) => {
+  if (file.size > 10 * 1024 * 1024) throw new Problem(413, { detail: "The image may have at most 10 MiB." });
+};
+
+/** Gives a note its image; answers the note as it then is. */
+export const putImage = async (note, file) => {
+  checkSize(file);
+  // The bytes tell the service what it is; the browser's guess would be by the file's name.
+  const options = { file, headers: { "content-type": "application/octet-stream" } };
+  return (await call("PUT", `notes/${note.id}/image`, options)).body;
 };
 
 /** What can be done about the image. `show(note, name)` shows the note as it now is, with the focus on a control. */
@@ -50,17 +63,20 @@ const imageControls = (note, trouble, show) => {
   const input = el("input", { type: "file", class: "unseen", accept: "image/*", "aria-label": `${word} of “${note.title}”`, "data-name": "file" });
   input.addEventListener("change", () => {
     const [file] = input.files;
-    // The bytes tell the service what it is; the browser's guess would be by the file's name.
-    const put = async () => (await call("PUT", `notes/${note.id}/image`, { file, headers: { "content-type": "application/octet-stream" } })).body;
-    if (file) act(put, "file", "The image is stored.");
+    if (file) act(() => putImage(note, file), "file", note.image ? "The image is replaced." : "The image is added.");
+    // Else the same file could not be chosen again after a mistake.
+    input.value = "";
   });
   const take = async () => {
     await call("DELETE", `notes/${note.id}/image`);
-    return { ...note, image: null };
+    return { ...note, image: null, updated_at: new Date().toISOString() };
+  };
+  const askAndTake = async () => {
+    if (await sure("Remove the image?", `The image of “${note.title}” goes for good.`, "Remove it", "Keep it")) await act(take, "file", "The image is removed.");
   };
   return [
     el("label", { class: "file button quiet small" }, word, input),
-    note.image && button("Remove image", `Remove the image of “${note.title}”`, "quiet small", () => act(take, "file", "The image is gone.")),
+    note.image && button("Remove image", `Remove the image of “${note.title}”`, "quiet small", askAndTake),
   ];
 };
 
@@ -81,7 +97,8 @@ export const card = (note, gone) => {
     ...[note.image && picture(note)].filter(Boolean),
     el("div", {},
       el("h3", {}, note.title),
-      el("time", { datetime: note.created_at }, ago(note.created_at)),
+      el("p", { class: "times" }, since(note.created_at),
+        new Date(note.updated_at) - new Date(note.created_at) > 1_000 && [", ", since(note.updated_at, "changed ")]),
       note.body && el("p", { class: note.body.length > 400 || note.body.split("\n").length > 6 ? "text long" : "text" }, note.body),
       el("div", { class: "row" }, open, imageControls(note, trouble, show), bin),
       trouble));

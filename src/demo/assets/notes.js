@@ -3,7 +3,7 @@
 import { $, announce, count, el } from "./dom.js";
 import { call, newKey } from "./api.js";
 import { showProblem, wire } from "./forms.js";
-import { card } from "./note.js";
+import { awaitPreview, card, checkSize, putImage } from "./note.js";
 
 let query = "";
 let cursor = null;
@@ -25,8 +25,15 @@ const tell = () => {
   const more = cursor ? ", and there are more" : "";
   $("more").hidden = !cursor;
   if (shown) $("found").textContent = query ? `${count(shown, "note")} with “${query}”${more}` : `${count(shown, "note")}${more}`;
-  else $("found").textContent = query ? `No note has “${query}”.` : "No notes yet. The first one is a title away.";
+  else $("found").textContent = query ? `No note has the ${/\s/.test(query) ? "words" : "word"} “${query}” (whole words are searched).` : "No notes yet. The first one is a title away.";
+  // Whoever searches wants to see what is found.
+  $("new").hidden = Boolean(query);
+  $("all").hidden = !query;
+  document.dispatchEvent(new Event("notes"));
 };
+
+/** Whether any note is shown, or looked for among others. */
+export const hasNotes = () => Boolean(query || $("notes").children.length);
 
 const page = async (after) => {
   asking.abort();
@@ -58,7 +65,9 @@ export const forget = () => {
   cursor = null;
   $("q").value = "";
   $("notes").replaceChildren();
+  $("new").hidden = false;
   $("new-note").reset();
+  nameImage();
 };
 
 $("more").addEventListener("click", async () => {
@@ -67,6 +76,12 @@ $("more").addEventListener("click", async () => {
   $("notes").append(...items);
   tell();
   items[0]?.querySelector("button").focus();
+});
+
+$("all").addEventListener("click", () => {
+  $("q").value = "";
+  $("q").focus();
+  search();
 });
 
 let typing;
@@ -84,23 +99,41 @@ $("search").addEventListener("submit", (event) => {
   search();
 });
 
+const nameImage = () => {
+  $("new-image-name").textContent = $("new-image").files[0]?.name ?? "Add an image";
+};
+$("new-image").addEventListener("change", nameImage);
+
 // The same key for the same note, however often it has to be sent.
 let key = null;
 $("new-note").addEventListener("input", () => {
   key = null;
 });
 wire($("new-note"), async ({ title, body }) => {
+  const [file] = $("new-image").files;
+  if (file) checkSize(file);
   key ??= newKey();
   const made = await call("POST", "notes", { json: { title, body }, headers: { "idempotency-key": key } });
   key = null;
+  let note = made.body;
+  let trouble;
+  try {
+    if (file) note = await putImage(note, file);
+  } catch (problem) {
+    trouble = problem;
+  }
   $("new-note").reset();
+  nameImage();
   $("new-note-title").focus();
   if (query) {
     $("q").value = "";
     search();
   } else {
-    $("notes").prepend(item(made.body));
+    const added = item(note);
+    $("notes").prepend(added);
     tell();
+    if (note.image) awaitPreview(note, added).catch(() => {});
   }
+  if (trouble) throw trouble;
   announce(`“${made.body.title}” is added.`);
 });

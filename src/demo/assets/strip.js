@@ -56,6 +56,8 @@ export const showLegend = () => {
       el("span", { class: "count" }, count(failures, "time"))));
   }
   $("legend").replaceChildren(...rows);
+  // After a few answers, which a balancer would have shared out.
+  $("alone").hidden = instances.size !== 1 || dots.length < 5;
 };
 
 /** Sends many requests, ten at a time: `probe` sends one, and gives what answered or null. */

@@ -7,9 +7,27 @@ const button = form.querySelector("button");
 const password = document.getElementById("password");
 const token = location.hash.slice(1);
 
-const tell = (text) => {
+const tell = (kind, text) => {
+  status.className = kind;
   status.textContent = text;
   status.focus();
+};
+
+/** Tells what is wrong with the password, beside it. */
+const tellField = (text) => {
+  password.setAttribute("aria-invalid", "true");
+  document.getElementById("error").textContent = text;
+  password.focus();
+};
+
+/** There is nothing more to press: tells where to go on. */
+const end = (kind, text) => {
+  form.hidden = true;
+  document.getElementById("next").hidden = false;
+  document.getElementById("again").hidden = kind === "good";
+  // The link is spent: it need not stay in the history.
+  history.replaceState(null, "", location.pathname);
+  tell(kind, text);
 };
 
 const request = () => {
@@ -20,35 +38,49 @@ const request = () => {
   return fetch(path, { method, headers, body: JSON.stringify(body) });
 };
 
-const done = () => {
-  form.hidden = true;
-  document.getElementById("next").hidden = false;
-  // The link is spent: it need not stay in the history.
-  history.replaceState(null, "", location.pathname);
-  tell(password ? "Your new password is set. You can sign in with it now." : "Your address is confirmed. You can sign in now.");
+const DONE = password ? "Your new password is set. You can sign in with it now." : "Your address is confirmed. You can sign in now.";
+const SPENT = "This link has been used, or is too old." + (password ? "" : " If you have confirmed already, sign in.");
+
+const refused = (problem) => {
+  if (problem.type === "urn:problem:invalid-token") return end("bad", SPENT);
+  const wrong = problem.errors?.find(({ field }) => field === "password");
+  if (!password || !wrong) return tell("bad", problem.detail ?? problem.title);
+  const advice = wrong.message.includes("common") ? ": please choose another" : "";
+  return tellField(`It ${wrong.message}${advice}.`);
 };
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  button.disabled = true;
+  if (button.ariaDisabled === "true") return;
+  tell("", "");
+  password?.removeAttribute("aria-invalid");
+  if (password) document.getElementById("error").textContent = "";
+  if (password?.value === "") {
+    tellField("Type a new password.");
+    return;
+  }
+  // `disabled` would take the focus away.
+  button.ariaDisabled = "true";
   try {
     const response = await request();
-    if (response.ok) {
-      done();
-    } else {
-      const problem = await response.json();
-      const details = (problem.errors ?? []).map((error) => `${error.field} ${error.message}`);
-      tell([problem.detail ?? problem.title, ...details].join(" "));
-    }
+    if (response.ok) end("good", DONE);
+    else refused(await response.json());
   } catch {
-    tell("The service did not answer. Please try again.");
+    tell("bad", "The service did not answer. Please try again.");
   }
-  button.disabled = false;
+  button.ariaDisabled = "false";
 });
 
 if (token) {
   form.hidden = false;
   (password ?? button).focus();
 } else {
-  tell("This link is not complete. Open the whole link from the letter.");
+  end("bad", "This link is not complete. Open the whole link from the letter.");
 }
+
+/** The service's name, as it tells it. */
+const name = async () => {
+  const version = await (await fetch("version")).json();
+  document.getElementById("home").textContent = version.name.charAt(0).toUpperCase() + version.name.slice(1);
+};
+name().catch(() => {});
