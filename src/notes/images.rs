@@ -161,15 +161,15 @@ pub(super) async fn show(
     Ok((headers, Body::from_stream(file.into_stream())).into_response())
 }
 
-/// Takes the image away.
+/// Takes the image away, if there is one.
 #[utoipa::path(delete, path = "/notes/{id}/image", tag = "notes", security(("session" = [])), responses((status = 204)))]
 pub(super) async fn destroy(
     State(app): State<App>,
     current: CurrentAccount,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode> {
-    match image_store::delete_image(&app.db, current.account_id, id).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Problem::NotFound),
+    if !image_store::delete_image(&app.db, current.account_id, id).await? {
+        store::find(&app.db, current.account_id, id).await?.ok_or(Problem::NotFound)?;
     }
+    Ok(StatusCode::NO_CONTENT)
 }
