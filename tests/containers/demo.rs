@@ -1,5 +1,6 @@
 //! The harness: a demo that is up, its containers, and a person in front of its load balancer.
 
+pub use crate::until::until;
 pub use serde_json::{Value, json};
 pub use std::time::{Duration, Instant};
 
@@ -63,18 +64,6 @@ pub fn docker(args: &[&str]) -> String {
     let ended = run("docker", args, &[]);
     assert_eq!(ended.code, 0, "docker {args:?}: {ended:?}");
     ended.out.trim().to_owned()
-}
-
-/// Asks `look` again and again until it answers, and gives up at the deadline.
-pub async fn until<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(start.elapsed() < within, "not within {within:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// The demo's own name for a client, without a connection of an earlier one.

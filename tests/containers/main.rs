@@ -9,3 +9,5 @@ mod formation;
 mod image;
 mod logs;
 mod tasks;
+#[path = "../factors/support/until.rs"]
+mod until;

@@ -2,30 +2,33 @@
 
 use crate::browser::{Browser, ENTER, ESCAPE, TAB};
 use crate::support::*;
-use rustix::process::Signal;
 use std::path::PathBuf;
 
-const ORIGIN: &str = "http://app.localhost";
-const BURST: &str = "document.getElementById('burst-result').textContent";
+pub const ORIGIN: &str = "http://app.localhost";
+pub const BURST: &str = "document.getElementById('burst-result').textContent";
 
 /// Two webs behind a load balancer, and a worker.
-struct Stage {
+pub struct Stage {
     balancer: Balancer,
-    webs: [Process; 2],
+    pub webs: [Process; 2],
     _worker: Process,
-    _deploy: Deploy,
+    pub deploy: Deploy,
 }
 
 impl Stage {
-    async fn set() -> Self {
-        let deploy = Deploy::new().await.with("PUBLIC_URL", ORIGIN);
+    pub async fn set() -> Self {
+        Self::on(Deploy::new().await).await
+    }
+
+    pub async fn on(deploy: Deploy) -> Self {
+        let deploy = deploy.with("PUBLIC_URL", ORIGIN);
         let (webs, worker) = ([deploy.web().await, deploy.web().await], deploy.worker());
         let balancer = Balancer::before(&[webs[0].port(), webs[1].port()]).await;
         balancer.sees(2).await;
-        Self { balancer, webs, _worker: worker, _deploy: deploy }
+        Self { balancer, webs, _worker: worker, deploy }
     }
 
-    async fn browser(&self) -> Browser {
+    pub async fn browser(&self) -> Browser {
         let browser = Browser::before(self.balancer.port).await;
         browser.open(ORIGIN).await;
         browser.reads("#services", "Postgres").await;
@@ -33,7 +36,7 @@ impl Stage {
     }
 
     /// An account, made past the page.
-    async fn account(&self) -> Account {
+    pub async fn account(&self) -> Account {
         let (client, account) = (Client::new(), Account::new());
         let asked = client.post(&self.webs[0], "/api/v1/accounts", account.credentials()).await;
         assert_eq!(asked.status, 202, "{}", asked.text);
@@ -52,7 +55,7 @@ async fn link(account: &Account) -> String {
     link.expect("a link to the page").to_owned()
 }
 
-async fn sign_in(browser: &Browser, account: &Account) {
+pub async fn sign_in(browser: &Browser, account: &Account) {
     browser.open(&format!("{ORIGIN}/#sign-in")).await;
     browser.fill("#email", &account.email).await;
     browser.fill("#password", &account.password).await;
@@ -60,7 +63,7 @@ async fn sign_in(browser: &Browser, account: &Account) {
     browser.reads("h1", "Your notes").await;
 }
 
-async fn add_note(browser: &Browser, title: &str) {
+pub async fn add_note(browser: &Browser, title: &str) {
     browser.fill("#new-note-title", title).await;
     browser.fill("#new-note-body", "Some words").await;
     browser.click("#new-note button").await;
@@ -68,7 +71,7 @@ async fn add_note(browser: &Browser, title: &str) {
 }
 
 /// A picture of colours in a file.
-fn picture(deploy: &Deploy) -> PathBuf {
+pub fn picture(deploy: &Deploy) -> PathBuf {
     let file = deploy.dir().join("picture.png");
     let colour = |x: u32, y: u32| image::Rgb([(x / 4) as u8, (y / 4) as u8, 160]);
     image::RgbImage::from_fn(960, 720, colour).save(&file).expect("a file");
@@ -97,7 +100,7 @@ async fn a_stranger_gets_from_sign_up_to_a_note_with_an_image() {
 
     add_note(&browser, "Lisbon, in spring").await;
     add_note(&browser, "<img src=x onerror=alert(1)>").await;
-    browser.choose("[aria-label='Add an image of “Lisbon, in spring”']", &picture(&stage._deploy)).await;
+    browser.choose("[aria-label='Add an image of “Lisbon, in spring”']", &picture(&stage.deploy)).await;
     browser.sees("document.querySelector('.note img')?.naturalWidth === 320").await; // the preview's
     browser.sees("!document.querySelector('img[src=x]')").await;
 
@@ -275,27 +278,4 @@ async fn the_keyboard_alone_is_enough() {
     browser.press(ENTER.to_string()).await;
     browser.reads("#message", "You are signed out.").await;
     browser.is_content(&[]).await;
-}
-
-#[tokio::test]
-async fn the_page_goes_on_when_a_web_is_killed() {
-    let stage = Stage::set().await;
-    let (browser, ada) = (stage.browser().await, stage.account().await);
-    sign_in(&browser, &ada).await;
-    browser.click("#burst").await;
-    browser.sees(&format!("{BURST}.includes('by 2 instances, none failed')")).await;
-
-    stage.webs[0].signal(Signal::KILL);
-    add_note(&browser, "Nothing happened").await;
-
-    until("the survivor answers all", SOON, async || {
-        browser.click("#burst").await;
-        let said = browser.sees(&format!("{BURST}.includes('failed, in') && {BURST}")).await;
-        (said.as_str()?.starts_with("100 answered by 1 instance, none failed")).then_some(())
-    })
-    .await;
-    browser.reads("#who", &ada.email).await;
-    browser.screenshot("killed").await;
-    // What the balancer says until it has seen that the web is gone.
-    browser.is_content(&["the server responded with a status of 503"]).await;
 }

@@ -10,6 +10,7 @@ pub mod proxy;
 pub mod raw;
 pub mod sink;
 pub mod tls;
+pub mod until;
 
 pub use balancer::Balancer;
 pub use client::{Account, Answer, Client};
@@ -19,8 +20,7 @@ pub use proxy::{Mode, Proxy};
 pub use raw::Raw;
 pub use serde_json::{Value, json};
 pub use std::time::Duration;
-
-use std::time::Instant;
+pub use until::until;
 
 /// All binaries of the crate, by name.
 pub const PROGRAMS: [&str; 10] =
@@ -31,18 +31,6 @@ pub const REQUIRED: [&str; 6] = ["PUBLIC_URL", "DATABASE_URL", "REDIS_URL", "SMT
 
 /// How long a condition may take that nothing hinders.
 pub const SOON: Duration = Duration::from_secs(15);
-
-/// Asks `look` again and again until it answers, and gives up at the deadline.
-pub async fn until<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(start.elapsed() < within, "not within {within:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 /// Makes so many requests, eight at a time.
 pub async fn ask(web: &Process, count: usize) {

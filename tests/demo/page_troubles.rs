@@ -1,0 +1,86 @@
+//! The page while something is wrong, or might go wrong.
+
+use crate::browser::Browser;
+use crate::page::*;
+use crate::support::*;
+use rustix::process::Signal;
+
+#[tokio::test]
+async fn the_page_goes_on_when_a_web_is_killed() {
+    let stage = Stage::set().await;
+    let (browser, ada) = (stage.browser().await, stage.account().await);
+    sign_in(&browser, &ada).await;
+    browser.click("#burst").await;
+    browser.sees(&format!("{BURST}.includes('by 2 instances, none failed')")).await;
+
+    stage.webs[0].signal(Signal::KILL);
+    add_note(&browser, "Nothing happened").await;
+
+    until("the survivor answers all", SOON, async || {
+        browser.click("#burst").await;
+        let said = browser.sees(&format!("{BURST}.includes('failed, in') && {BURST}")).await;
+        (said.as_str()?.starts_with("100 answered by 1 instance, none failed")).then_some(())
+    })
+    .await;
+    browser.reads("#who", &ada.email).await;
+    browser.screenshot("killed").await;
+    // What the balancer says until it has seen that the web is gone.
+    browser.is_content(&["the server responded with a status of 503"]).await;
+}
+
+#[tokio::test]
+async fn the_page_tells_which_service_is_down_and_that_it_is_back() {
+    let proxy = Proxy::before("REDIS_URL", Mode::Pass).await;
+    let stage = Stage::on(Deploy::new().await.through("REDIS_URL", proxy.port)).await;
+    let (browser, ada) = (stage.browser().await, stage.account().await);
+    sign_in(&browser, &ada).await;
+    browser.reads("#ready", "All is well.").await;
+
+    proxy.set(Mode::Refuse).await;
+    browser.reads("#ready", "Degraded").await;
+    browser.reads("#services .bad", "down").await;
+    browser.fill("#new-note-title", "Not lost").await;
+    browser.click("#new-note button").await;
+    browser.reads("#new-note .trouble", "again").await;
+    browser.screenshot("degraded").await;
+
+    proxy.set(Mode::Pass).await;
+    browser.reads("#ready", "All is well.").await;
+    browser.reads("#who", &ada.email).await;
+    browser.click("#new-note button").await;
+    browser.reads(".note h3", "Not lost").await;
+    browser.is_content(&["the server responded with a status of 503"]).await;
+}
+
+#[tokio::test]
+async fn an_image_that_is_too_large_is_refused_before_it_is_sent() {
+    let stage = Stage::set().await;
+    let (browser, ada) = (stage.browser().await, stage.account().await);
+    let file = stage.deploy.dir().join("large.png");
+    std::fs::write(&file, vec![0; (10 << 20) + 1]).expect("a file");
+    sign_in(&browser, &ada).await;
+
+    browser.fill("#new-note-title", "With a picture").await;
+    browser.choose("#new-image", &file).await;
+    browser.reads("#new-image-name", "large.png").await;
+    browser.click("#new-note button").await;
+    browser.reads("#new-note .trouble", "at most 10 MiB").await;
+    browser.misses(".note").await;
+
+    browser.choose("#new-image", &picture(&stage.deploy)).await;
+    browser.click("#new-note button").await;
+    browser.reads(".note h3", "With a picture").await;
+    browser.sees("document.querySelector('.note img')?.naturalWidth > 0").await;
+    browser.is_content(&[]).await;
+}
+
+#[tokio::test]
+async fn one_web_alone_is_told_how_to_get_company() {
+    let deploy = Deploy::new().await.with("PUBLIC_URL", ORIGIN);
+    let web = deploy.web().await;
+    let browser = Browser::before(web.port()).await;
+
+    browser.open(ORIGIN).await;
+
+    browser.reads("#alone", "Only one process is running.").await;
+}
