@@ -105,8 +105,8 @@ fn nothing_gets_into_a_build_that_is_not_asked_for() {
 fn a_changed_line_is_built_within_two_minutes() {
     let dir = std::env::temp_dir().join(format!("changed-{}", uuid::Uuid::new_v4().simple()));
     // With the files' modes, by which the engine knows what it has built.
-    let copy =
-        "mkdir \"$0\" && git ls-files -z | xargs -0 cp --preserve=mode --parents -t \"$0\" && echo '// A line.' >>\"$0\"/src/lib.rs";
+    let copy = "mkdir \"$0\" && git ls-files -z | xargs -0 cp --preserve=mode --parents -t \"$0\" && \
+        echo '// A line.' >>\"$0\"/src/lib.rs";
     let dir = dir.to_string_lossy().into_owned();
     assert_eq!(run("sh", &["-c", copy, &dir], &[]).code, 0);
     let tag = format!("{}-changed", image());
