@@ -67,7 +67,7 @@ impl Process {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")).expect("a pid");
+        let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("the process can be signalled");
     }
 
@@ -135,16 +135,18 @@ pub async fn run(program: &str, args: &[&str], input: &str, env: &Env, dir: &Pat
     let mut command = command(program, env, dir);
     command.args(args).stdin(Stdio::piped());
     let input = input.to_owned();
+    let mut child = command.spawn().expect("the program starts");
+    let pid = Pid::from_child(&child);
     let ended = tokio::task::spawn_blocking(move || {
-        let mut child = command.spawn().expect("the program starts");
         // A program that never reads its input has closed it: no harm.
         child.stdin.take().expect("stdin is piped").write_all(input.as_bytes()).ok();
         child.wait_with_output().expect("the program ends")
     });
-    let output = tokio::time::timeout(Duration::from_secs(60), ended)
-        .await
-        .unwrap_or_else(|_| panic!("{program} does not end"))
-        .expect("the program was waited for");
+    let Ok(output) = tokio::time::timeout(Duration::from_secs(60), ended).await else {
+        kill_process(pid, Signal::KILL).ok(); // or else the test would wait for it
+        panic!("{program} does not end");
+    };
+    let output = output.expect("the program was waited for");
     Exit {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
