@@ -80,10 +80,8 @@ fn failure(error: &smtp::Error) -> Failure {
     let error_text = error.to_string();
     let words = error_text.split(' ').map(|word| if word.contains('@') { "[address]" } else { word });
     let reply = words.collect::<Vec<_>>().join(" ");
-    match error.is_permanent() && !error.status().is_some_and(operators) {
-        true => Failure::Dead(reply),
-        false => Failure::Retry(reply),
-    }
+    let for_good = error.is_permanent() && !error.status().is_some_and(operators);
+    if for_good { Failure::Dead(reply) } else { Failure::Retry(reply) }
 }
 
 /// How to encrypt, and the port that goes with it.
