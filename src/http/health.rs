@@ -86,7 +86,7 @@ impl Health {
                 Ok(Ok(false)) => Err("migrations pending"),
                 Ok(Err(_)) | Err(_) => Err(OUT_OF_REACH),
             };
-            let _given_up = (found == Err(OUT_OF_REACH)).then_some(GivingUp);
+            let _given_up = (found == Err(OUT_OF_REACH)).then(|| GivingUp);
             connection = connection.filter(|_| found != Err(OUT_OF_REACH));
             misses = if found == Err(OUT_OF_REACH) { misses + 1 } else { 0 };
             // The queue gives up its work when told, so that a slow answer or two are not enough.

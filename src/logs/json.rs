@@ -86,7 +86,7 @@ struct Fields {
 
 impl Fields {
     fn add(&mut self, name: &'static str, value: impl Serialize) {
-        let plain = name.trim_start_matches("r#");
+        let plain = name.strip_prefix("r#").unwrap_or(name);
         let mark = if RESERVED.contains(&plain) { "_\":" } else { "\":" };
         self.text.reserve(256);
         for part in [",\"", plain, mark] {

@@ -52,12 +52,16 @@ async fn carry(client: TcpStream, server: TcpStream, said: Arc<Mutex<Vec<Vec<u8>
     }
 }
 
+/// What the pool asks of a connection that comes back: a `Sync` of nothing, in the protocol.
+const PING: &str = "ping";
+
 /// The statements that clients of Postgres have run, by its protocol: a statement is parsed under a name,
 /// bound, and executed.
 fn statements(lines: &[Vec<u8>]) -> Vec<String> {
     let mut statements = Vec::new();
     for line in lines {
         let (mut names, mut bound, mut rest) = (std::collections::HashMap::new(), String::new(), &line[..]);
+        let mut last = 0;
         // What comes before the first message with a kind begins with its length, whose first byte is 0.
         while let Some(kind) = rest.first().copied() {
             let at = usize::from(kind != 0);
@@ -71,8 +75,10 @@ fn statements(lines: &[Vec<u8>]) -> Vec<String> {
                 b'B' => (_, bound) = (text(), text()),
                 b'E' => statements.push(names.get(&bound).cloned().unwrap_or_default()),
                 b'Q' => statements.push(text()),
+                b'S' if last == b'S' => statements.push(PING.into()),
                 _ => {}
             }
+            last = kind;
             rest = &rest[at + length..];
         }
     }
@@ -103,16 +109,20 @@ async fn a_read_is_one_redis_command_and_one_postgres_query() {
     let web = tapped.with("DATABASE_URL", &plain).web().await;
     let mine = |all: Vec<String>| all.into_iter().filter(|said| !is_healths(said)).collect::<Vec<_>>();
     desk.ada.get(&web, &path).await;
-    let (queries, sent) = (mine(statements(&postgres.said())), mine(commands(&redis.said())));
+    let asked = || mine(statements(&postgres.said())).into_iter().partition::<Vec<_>, _>(|said| said == PING);
+    let ((pings, queries), sent) = (asked(), mine(commands(&redis.said())));
 
     for _ in 0..READS {
         assert_eq!(desk.ada.get(&web, &path).await.status, 200);
     }
 
-    let now = (mine(statements(&postgres.said())), mine(commands(&redis.said())));
+    let ((now_pings, now_queries), now_sent) = (asked(), mine(commands(&redis.said())));
     assert!(queries.last().is_some_and(|query| query.contains("from note")), "{queries:?}");
     assert_eq!(sent.last().map(String::as_str), Some("GETEX"), "{sent:?}");
-    assert_eq!((now.0.len() - queries.len(), now.1.len() - sent.len()), (READS, READS), "{now:?}");
+    let more = (now_queries.len() - queries.len(), now_sent.len() - sent.len());
+    assert_eq!(more, (READS, READS), "{now_queries:?} {now_sent:?}");
+    // Each connection that comes back is asked once, beside the request; one that is in doubt, again before and after.
+    assert!(now_pings.len() - pings.len() <= READS + 1, "{} pings", now_pings.len() - pings.len());
 }
 
 /// What the process asks by itself to know how its services are.
