@@ -6,7 +6,8 @@ pub use std::time::{Duration, Instant};
 
 use std::process::Command;
 use std::sync::Arc;
-use tokio::task::JoinHandle;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How long a condition may take that nothing hinders.
@@ -167,33 +168,53 @@ impl Demo {
         person
     }
 
-    /// So many requests a second, each made whatever becomes of the others, until told to stop.
-    pub fn load(&self, person: &Person, rate: u32, stop: CancellationToken) -> JoinHandle<(usize, Vec<String>)> {
-        let (person, mut ticks) = (Arc::new(person.clone()), tokio::time::interval(Duration::from_secs(1) / rate));
-        tokio::spawn(async move {
-            let mut requests = Vec::new();
-            while !stop.is_cancelled() {
+    /// A hundred requests a second, each made whatever becomes of the others, until it ends.
+    pub fn load(&self, person: &Person) -> Load {
+        let (answered, stop) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
+        let (person, mut ticks) = (Arc::new(person.clone()), tokio::time::interval(Duration::from_millis(10)));
+        let (count, stopped) = (Arc::clone(&answered), stop.clone());
+        let requests = tokio::spawn(async move {
+            let (mut requests, mut reads) = (JoinSet::new(), false);
+            while !stopped.is_cancelled() {
                 ticks.tick().await;
-                let (person, reads) = (Arc::clone(&person), requests.len() % 2 == 0);
-                requests.push(tokio::spawn(async move {
-                    // One that is sent again if it is not answered, and one that is not.
-                    let (method, path, status) = match reads {
-                        true => ("GET", "/api/v1/accounts/current".to_owned(), 200),
-                        false => ("DELETE", format!("/api/v1/sessions/{}", uuid::Uuid::new_v4()), 404),
-                    };
-                    match Answer::of(person.request(method, &path)).await {
-                        Ok(answer) if answer.status == status => None,
-                        Ok(answer) => Some(format!("{method} {} {}", answer.status, answer.text)),
-                        Err(error) => Some(format!("{method} {error:?}")),
-                    }
-                }));
+                reads = !reads;
+                let (person, count) = (Arc::clone(&person), Arc::clone(&count));
+                requests.spawn(async move {
+                    let failed = person.is_answered(reads).await;
+                    count.fetch_add(1, Ordering::Relaxed);
+                    failed
+                });
             }
-            let (asked, mut failed) = (requests.len(), Vec::new());
-            for request in requests {
-                failed.extend(request.await.expect("a request ends"));
-            }
-            (asked, failed)
-        })
+            requests.join_all().await
+        });
+        Load { answered, stop, requests }
+    }
+}
+
+/// Requests that go on.
+pub struct Load {
+    answered: Arc<AtomicUsize>,
+    stop: CancellationToken,
+    requests: JoinHandle<Vec<Option<String>>>,
+}
+
+impl Load {
+    /// How many have been answered, or have failed.
+    pub fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more are answered.
+    pub async fn goes_on(&self, more: usize) {
+        let enough = self.answered() + more;
+        until("the load goes on", 4 * SOON, async || (self.answered() >= enough).then_some(())).await;
+    }
+
+    /// How many requests there were, and what failed of them.
+    pub async fn ends(self) -> (usize, Vec<String>) {
+        self.stop.cancel();
+        let all = self.requests.await.expect("the load ends");
+        (all.len(), all.into_iter().flatten().collect())
     }
 }
 
@@ -214,6 +235,19 @@ impl Person {
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
         self.http.request(method, self.demo.url(path))
+    }
+
+    /// Asks for something that is sent again if it is not answered, or for something that is not; tells what failed.
+    async fn is_answered(&self, reads: bool) -> Option<String> {
+        let (method, path, status) = match reads {
+            true => ("GET", "/api/v1/accounts/current".to_owned(), 200),
+            false => ("DELETE", format!("/api/v1/sessions/{}", uuid::Uuid::new_v4()), 404),
+        };
+        match Answer::of(self.request(method, &path)).await {
+            Ok(answer) if answer.status == status => None,
+            Ok(answer) => Some(format!("{method} {} {}", answer.status, answer.text)),
+            Err(error) => Some(format!("{method} {error:?}")),
+        }
     }
 
     /// Waits until forty requests at once are answered as they should be, by each connection that a web keeps.

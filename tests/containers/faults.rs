@@ -91,7 +91,12 @@ async fn without_storage() {
 async fn sessions_outlive_redis() {
     let demo = Demo::whole().await;
     let person = demo.person().await;
-    tokio::time::sleep(Duration::from_millis(1_500)).await; // what may be lost is a second's
+    // What it has not written yet may be lost.
+    until("Redis has written the session", SOON, async || {
+        let told = demo.composed(&["exec", "-T", "redis", "redis-cli", "info", "persistence"]);
+        told.lines().any(|line| line.trim() == "aof_buffer_length:0").then_some(())
+    })
+    .await;
 
     docker(&["kill", &demo.containers("redis")[0]]);
     demo.up(2).await;

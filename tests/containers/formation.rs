@@ -2,7 +2,6 @@
 
 use crate::demo::*;
 use std::collections::BTreeMap;
-use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_webs_share_a_thousand_requests() {
@@ -26,15 +25,13 @@ async fn a_killed_web_costs_two_requests_at_most() {
     let demo = Demo::given();
     demo.up(3).await;
     let person = demo.person().await;
-    let stop = CancellationToken::new();
-    let load = demo.load(&person, 100, stop.clone());
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let load = demo.load(&person);
+    load.goes_on(300).await;
 
     docker(&["kill", "-s", "KILL", &demo.containers("web")[0]]);
-    tokio::time::sleep(Duration::from_secs(7)).await;
+    load.goes_on(700).await;
 
-    stop.cancel();
-    let (asked, failed) = load.await.expect("the load ends");
+    let (asked, failed) = load.ends().await;
     println!("of {asked} requests {} failed: {failed:?}", failed.len());
     assert!(asked >= 900, "only {asked} requests");
     assert!(failed.len() <= 2, "of {asked}: {failed:#?} {}", demo.troubles());
@@ -44,15 +41,14 @@ async fn a_killed_web_costs_two_requests_at_most() {
 async fn webs_are_replaced_one_by_one_and_no_request_fails() {
     let demo = Demo::whole().await;
     let person = demo.person().await;
-    let stop = CancellationToken::new();
-    let load = demo.load(&person, 100, stop.clone());
+    let load = demo.load(&person);
 
     for old in demo.containers("web") {
         // Before it goes, so that its successor has an address of its own, for the load balancer to find.
         demo.composed(&["up", "-d", "--no-build", "--no-deps", "--no-recreate", "--scale", "web=3", "web"]);
         demo.answers_from(3).await;
         // What was sent to the new one before it listened has been sent to another by then.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        load.goes_on(200).await;
         let start = Instant::now();
         docker(&["stop", &old]);
         let again = sent_again(&demo, start.elapsed());
@@ -60,8 +56,7 @@ async fn webs_are_replaced_one_by_one_and_no_request_fails() {
         assert_eq!(again, Vec::<String>::new(), "the load balancer sent to one that was gone");
     }
 
-    stop.cancel();
-    let (asked, failed) = load.await.expect("the load ends");
+    let (asked, failed) = load.ends().await;
     println!("of {asked} requests {} failed", failed.len());
     assert!(asked >= 500, "only {asked} requests");
     assert_eq!(failed, Vec::<String>::new(), "of {asked}: {}", demo.troubles());
@@ -81,8 +76,7 @@ fn sent_again(demo: &Demo, since: Duration) -> Vec<String> {
 async fn a_stopped_process_ends_by_itself() {
     let demo = Demo::whole().await;
     let person = demo.person().await;
-    let stop = CancellationToken::new();
-    let load = demo.load(&person, 100, stop.clone());
+    let load = demo.load(&person);
 
     for service in ["worker", "web"] {
         for container in demo.containers(service) {
@@ -93,8 +87,7 @@ async fn a_stopped_process_ends_by_itself() {
             assert_eq!(code, "0", "{service}");
         }
     }
-    stop.cancel();
-    load.await.expect("the load ends");
+    load.ends().await;
     demo.up(2).await;
 }
 

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "11111111-2222-3333-4444-555555555555";
 
@@ -148,22 +147,20 @@ async fn every_line_is_collected_and_a_request_can_be_followed_into_its_job() {
     the_router_may_be_away(&collected, &splunk).await;
 }
 
-/// For ten seconds, in which requests are answered and a process is stopped; then lines come again.
+/// For a thousand requests, which are answered, and a process is stopped; then lines come again.
 async fn the_router_may_be_away(collected: &Collected, splunk: &Splunk) {
     let demo = &collected.0;
     let person = demo.person().await;
     demo.composed(&["stop", "router"]);
-    let stop = CancellationToken::new();
-    let load = demo.load(&person, 100, stop.clone());
-    let (mut slowest, start) = (Duration::ZERO, Instant::now());
-    while start.elapsed() < Duration::from_secs(10) {
+    let load = demo.load(&person);
+    let mut slowest = Duration::ZERO;
+    while load.answered() < 1_000 {
         let asked = Instant::now();
         assert!(demo.get("/health/live").await.is_some_and(|answer| answer.status == 200));
         slowest = slowest.max(asked.elapsed());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    stop.cancel();
-    let (asked, failed) = load.await.expect("the load ends");
+    let (asked, failed) = load.ends().await;
     assert_eq!(failed, Vec::<String>::new(), "of {asked}: {}", demo.troubles());
     println!("without the router: {asked} requests, none failed; the slowest probe took {slowest:?}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
