@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::health::{self, Version};
-use crate::sessions::{CurrentAccount, store};
+use crate::sessions::{CurrentAccount, handlers::Device, store};
 use crate::{http::Result, jobs, services::Limited, services::Redis, state::App};
 
 /// Which process answered, and what the account has in the attached services.
@@ -30,13 +30,7 @@ pub(super) struct Live {
 
 #[derive(Serialize, ToSchema)]
 struct Session {
-    id: Uuid,
-    current: bool,
-    user_agent: String,
-    #[serde(with = "time::serde::rfc3339")]
-    created_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339")]
-    expires_at: OffsetDateTime,
+    device: Device,
     /// For how long Redis keeps it if nobody uses it.
     ttl_seconds: i64,
 }
@@ -85,25 +79,12 @@ async fn sessions(redis: &Redis, current: &CurrentAccount) -> Result<(Vec<Sessio
     let script = SESSIONS.key(store::index(current.account_id));
     let (redis_keys, found): (u64, Vec<(String, i64)>) = redis.invoke(&script).await?;
     let now = redis.now();
-    let living = found.into_iter().filter_map(|(record, ttl)| Some((store::living(&record, now)?, ttl)));
-    let mut sessions: Vec<Session> =
-        living.map(|(session, ttl)| Session::new(session, ttl, current.session_id)).collect();
-    sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
+    let mut living: Vec<_> =
+        found.into_iter().filter_map(|(record, ttl)| Some((store::living(&record, now)?, ttl))).collect();
+    living.sort_by_key(|(session, _)| std::cmp::Reverse((session.created_at, session.id)));
+    let shown = |(session, ttl_seconds)| Session { device: Device::new(session, current.session_id), ttl_seconds };
+    let sessions = living.into_iter().map(shown).collect();
     Ok((sessions, redis_keys))
-}
-
-impl Session {
-    fn new(session: store::Session, ttl_seconds: i64, current: Uuid) -> Self {
-        let time = |at| OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        Self {
-            id: session.id,
-            current: session.id == current,
-            user_agent: session.user_agent,
-            created_at: time(session.created_at),
-            expires_at: time(session.expires_at),
-            ttl_seconds,
-        }
-    }
 }
 
 /// A letter is the account's by name; while it has no account, by the address it goes to.

@@ -15,7 +15,7 @@ use crate::{config::Config, http::Result, http::problem::Problem, state::App};
 
 /// A signed-in device, as its owner sees it.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Device {
+pub(crate) struct Device {
     id: Uuid,
     current: bool,
     user_agent: String,
@@ -34,7 +34,7 @@ pub(super) struct Devices {
 }
 
 impl Device {
-    fn new(session: Session, current: Uuid) -> Self {
+    pub(crate) fn new(session: Session, current: Uuid) -> Self {
         let time = |at| OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         Self {
             id: session.id,

@@ -1,6 +1,6 @@
 //! Who is signed in, on which device: kept in Redis, so that any process knows.
 
-mod handlers;
+pub(crate) mod handlers;
 pub(crate) mod limit;
 pub mod store;
 

@@ -76,6 +76,11 @@ impl Browser {
         self.command("POST", "/url", json!({ "url": url })).await;
     }
 
+    /// Loads the page anew.
+    pub async fn reload(&self) {
+        self.command("POST", "/refresh", json!({})).await;
+    }
+
     /// What a function's body returns in the page.
     pub async fn run(&self, script: &str) -> Value {
         self.command("POST", "/execute/sync", json!({ "script": script, "args": [] })).await

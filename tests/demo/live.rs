@@ -37,7 +37,7 @@ async fn it_tells_who_answered_and_how_long_a_session_lives() {
 
     assert_eq!(live["answered_by"], ada.get(&web, "/version").await.body);
     let [session] = live["sessions"].as_array().expect("sessions").as_slice() else { panic!("one session: {live}") };
-    assert_eq!(session["current"], true);
+    assert_eq!(session["device"]["current"], true);
     assert!((590..=600).contains(&session["ttl_seconds"].as_i64().expect("seconds")), "{session}");
     assert!(live["redis_keys"].as_u64().is_some_and(|keys| keys >= 2), "{live}");
     assert_eq!(names(&live["queue"]), ["dead", "oldest_ready_seconds", "ready"]);
@@ -53,8 +53,9 @@ async fn it_shows_the_sessions_of_ones_own_account_alone() {
 
     let (ada, bob) = (live(&ada, &web).await, live(&bob, &web).await);
 
-    let ids =
-        |live: &Value| live["sessions"].as_array().expect("sessions").iter().map(|one| one["id"].clone()).collect();
+    let ids = |live: &Value| {
+        live["sessions"].as_array().expect("sessions").iter().map(|one| one["device"]["id"].clone()).collect()
+    };
     let (ada, bob): (Vec<Value>, Vec<Value>) = (ids(&ada), ids(&bob));
     assert_eq!((ada.len(), bob.len()), (2, 1));
     assert!(!ada.contains(&bob[0]));

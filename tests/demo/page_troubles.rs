@@ -62,15 +62,83 @@ async fn an_image_that_is_too_large_is_refused_before_it_is_sent() {
 
     browser.fill("#new-note-title", "With a picture").await;
     browser.choose("#new-image", &file).await;
-    browser.reads("#new-image-name", "large.png").await;
-    browser.click("#new-note button").await;
     browser.reads("#new-note .trouble", "at most 10 MiB").await;
+    browser.reads("#new-image-name", "Add an image").await;
     browser.misses(".note").await;
 
     browser.choose("#new-image", &picture(&stage.deploy)).await;
+    browser.reads("#new-image-name", "picture.png").await;
+    browser.misses("#new-note .trouble:not(:empty)").await;
     browser.click("#new-note button").await;
     browser.reads(".note h3", "With a picture").await;
     browser.sees("document.querySelector('.note img')?.naturalWidth > 0").await;
+    browser.is_content(&[]).await;
+}
+
+#[tokio::test]
+async fn a_note_is_kept_when_its_image_is_refused_and_a_chosen_image_can_be_left_out() {
+    let stage = Stage::set().await;
+    let (browser, ada) = (stage.browser().await, stage.account().await);
+    let file = stage.deploy.dir().join("words.png");
+    std::fs::write(&file, "no picture").expect("a file");
+    sign_in(&browser, &ada).await;
+
+    browser.fill("#new-note-title", "Without").await;
+    browser.choose("#new-image", &file).await;
+    browser.click("#drop-image").await;
+    browser.reads("#new-image-name", "Add an image").await;
+    browser.misses("#drop-image").await;
+    browser.click("#new-note button").await;
+    browser.reads("#announcer", "“Without” is added.").await;
+    browser.is_content(&[]).await;
+
+    browser.fill("#new-note-title", "With words").await;
+    browser.choose("#new-image", &file).await;
+    browser.click("#new-note button").await;
+    browser.reads("#announcer", "“With words” is added, without its image.").await;
+    browser.reads(".note:has([aria-label='Edit “With words”']) .trouble", "PNG").await;
+    browser.screenshot("refused").await;
+    browser.is_content(&["415 (Unsupported"]).await;
+}
+
+#[tokio::test]
+async fn what_is_typed_is_not_left_without_a_question() {
+    let stage = Stage::set().await;
+    let (browser, ada) = (stage.browser().await, stage.account().await);
+    let asks = "!dispatchEvent(new Event('beforeunload', { cancelable: true }))";
+    sign_in(&browser, &ada).await;
+    add_note(&browser, "Kept").await;
+    browser.sees(&format!("!({asks})")).await;
+
+    browser.fill("#new-note-body", "Half a sen").await;
+    browser.sees(asks).await;
+    browser.click("#new-note button").await;
+    browser.reads("#new-note-title-error", "Give the note a title.").await;
+    browser.fill("#new-note-title", "Whole").await;
+    browser.click("#new-note button").await;
+    browser.reads(".note h3", "Whole").await;
+    browser.sees(&format!("!({asks})")).await;
+
+    browser.click("[aria-label='Edit “Kept”']").await;
+    browser.fill("#edit-title", "Chang").await;
+    browser.sees(asks).await;
+}
+
+#[tokio::test]
+async fn a_page_loaded_anew_asks_for_the_password_before_it_sends_another_letter() {
+    let stage = Stage::set().await;
+    let (browser, ada) = (stage.browser().await, Account::new());
+    sign_up(&browser, &ada).await;
+
+    browser.reload().await;
+    browser.click("#again-form button").await;
+
+    browser.reads("#message", "no longer knows the password").await;
+    browser.sees(&format!("document.getElementById('new-email').value === {}", json!(ada.email))).await;
+    browser.fill("#new-password", &ada.password).await;
+    browser.click("#sign-up-form button").await;
+    browser.reads("[data-view=letter]", &ada.email).await;
+    mail::letters(&ada.email, 2).await;
     browser.is_content(&[]).await;
 }
 

@@ -52,23 +52,22 @@ export const signedOutForms = ({ go, signedIn }) => {
     fillAddress();
     $("new-password").value = "";
   };
-  wire($("sign-up"), async (values) => {
+  wire($("sign-up-form"), async (values) => {
     await signUp(values);
     go("letter");
   });
-  wire($("again"), async () => {
-    if (!asked) return go("sign-up");
+  wire($("again-form"), async () => {
+    if (!asked) return go("sign-up", "This page was loaded anew, and no longer knows the password: type it again.");
     await signUp(asked);
     return "Another letter is on its way. The link in the last one counts.";
   });
 
-  const unconfirmed = $("unconfirmed");
-  const form = wire($("sign-in"), async ({ email, password }) => {
-    unconfirmed.hidden = true;
+  const unconfirmed = el("div", {}, $("unconfirmed").content);
+  const form = wire($("sign-in-form"), async ({ email, password }) => {
     try {
       await call("POST", "sessions", { json: { email, password } });
     } catch (problem) {
-      unconfirmed.hidden = problem.type !== "urn:problem:wrong-credentials";
+      if (problem.type === "urn:problem:wrong-credentials") problem.hint = unconfirmed;
       throw problem;
     }
     asked = null;
@@ -77,23 +76,22 @@ export const signedOutForms = ({ go, signedIn }) => {
     await signedIn();
   });
   // The answer is the same for every address: who has an account learns it from the letter.
-  $("confirm-again").addEventListener("click", async () => {
+  unconfirmed.querySelector("button").addEventListener("click", async () => {
     form.clear();
     if (form.missing()) return;
     try {
       await signUp({ email: $("email").value, password: $("password").value });
       $("password").value = "";
-      unconfirmed.hidden = true;
       go("letter");
     } catch (problem) {
       form.show(problem);
     }
   });
 
-  wire($("forgot"), async ({ email }) => {
+  wire($("forgot-form"), async ({ email }) => {
     await call("POST", "password-resets", { json: { email } });
     $("forgot-where").hidden = false;
-    $("forgot").querySelector("button").textContent = "Send it again";
+    $("forgot-form").querySelector("button").textContent = "Send it again";
     return "If the address has an account, the letter is on its way.";
   });
 };

@@ -21,11 +21,11 @@ export const button = (text, label, kind, act) => {
 };
 
 let fading;
-/** Says for a while what has been done, to all. */
-export const announce = (text) => {
+/** Says to all what has been done, for a while; or what is being done, until something else is said. */
+export const announce = (text, { meanwhile = false } = {}) => {
   clearTimeout(fading);
   $("announcer").textContent = text;
-  fading = setTimeout(() => $("announcer").replaceChildren(), 5_000);
+  if (!meanwhile) fading = setTimeout(() => $("announcer").replaceChildren(), 5_000);
 };
 
 export const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;

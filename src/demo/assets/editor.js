@@ -71,10 +71,12 @@ $("take-theirs").addEventListener("click", () => resolve(() => {
 }));
 $("keep-mine").addEventListener("click", () => resolve(() => $("edit-note").requestSubmit()));
 
+/** Whether something is typed in the editor that is not saved. */
+export const isEditing = () => $("editor").open && ($("edit-title").value !== current.note.title || $("edit-body").value !== current.note.body);
+
 /** Closes the editor, unless what was typed is not to be lost. */
 const leave = async () => {
-  const changed = $("edit-title").value !== current.note.title || $("edit-body").value !== current.note.body;
-  if (changed && !await sure("Leave without saving?", "What you have changed is lost.", "Leave it", "Go on editing")) return;
+  if (isEditing() && !await sure("Leave without saving?", "What you have changed is lost.", "Leave it", "Go on editing")) return;
   $("editor").close();
 };
 $("editor").addEventListener("keydown", (event) => {

@@ -57,7 +57,7 @@ const showLive = (body) => {
 const showSessions = () => {
   if (!live) return;
   const passed = (Date.now() - liveAt) / 1000;
-  const rows = live.sessions.slice(0, SHOWN).map(({ user_agent, current, ttl_seconds }) => {
+  const rows = live.sessions.slice(0, SHOWN).map(({ device: { user_agent, current }, ttl_seconds }) => {
     // Looking at this page keeps its own session alive.
     const kept = current && Date.now() - lastMove < AWAY;
     const left = kept ? `ends ${Math.ceil(ttl_seconds / 60)} min after you leave` : `ends in ${clock(ttl_seconds - passed)}`;

@@ -5,7 +5,7 @@ import { Problem } from "./api.js";
 
 const sentence = ({ message }) => `${message}${message.includes("most common") ? ". Please choose another" : ""}.`;
 
-/** Shows a problem in an element that is read out: its sentence, and its id for whoever looks into the logs. */
+/** Shows a problem in an element that is read out: its sentence, its id for whoever looks into the logs, its hint. */
 export const showProblem = (where, problem) => {
   if (!(problem instanceof Problem)) throw problem;
   const wait = problem.status === 429 && problem.retryAfter ? ` Try again in ${Math.ceil(problem.retryAfter / 60)} min.` : "";
@@ -14,7 +14,7 @@ export const showProblem = (where, problem) => {
   const fields = problem.errors.map((error) => `The ${error.field} ${sentence(error)}`);
   // Fields that are known to be wrong say it better than that some are.
   const said = fields.length ? fields : [problem.message + wait];
-  where.replaceChildren(...[said.join(" "), id].filter(Boolean));
+  where.replaceChildren(...[said.join(" "), id, problem.hint].filter(Boolean));
 };
 
 const clear = (form) => {
@@ -27,6 +27,8 @@ const tellField = (input, text) => {
   document.getElementById(`${input.id}-error`).textContent = text;
 };
 
+const sender = (form) => form.querySelector("button:not([type])");
+
 const show = (form, problem) => {
   const told = [];
   for (const error of problem.errors ?? []) {
@@ -36,7 +38,7 @@ const show = (form, problem) => {
     told.push(input);
   }
   if (!told.length || told.length < problem.errors.length) showProblem(form.querySelector(".trouble"), problem);
-  (told[0] ?? form.querySelector("button")).focus();
+  (told[0] ?? sender(form)).focus();
 };
 
 /** Tells at each field that must not be empty that it is; whether there is any. */
@@ -60,10 +62,13 @@ const prepare = (form) => {
   buttons.after(el("p", { class: "done", role: "status" }));
 };
 
-/** Has a form do `act` with its fields' values, once at a time. What `act` returns is said when it is done. */
+/**
+ * Has a form do `act` with its fields' values, once at a time. What `act` hands to its second parameter is said
+ * meanwhile; what it returns, when it is done.
+ */
 export const wire = (form, act) => {
   prepare(form);
-  const send = form.querySelector("button:not([type])");
+  const send = sender(form);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (form.ariaBusy === "true") return;
@@ -72,10 +77,11 @@ export const wire = (form, act) => {
     form.ariaBusy = "true";
     // `disabled` would take the focus away.
     send.setAttribute("aria-disabled", "true");
+    const say = (text = "") => { form.querySelector(".done").textContent = text; };
     try {
-      const done = await act(Object.fromEntries(new FormData(form)));
-      if (done) form.querySelector(".done").textContent = done;
+      say(await act(Object.fromEntries(new FormData(form)), say));
     } catch (problem) {
+      say();
       show(form, problem);
     } finally {
       form.ariaBusy = "false";

@@ -4,7 +4,8 @@ import { $ } from "./dom.js";
 import { call, on } from "./api.js";
 import { fillAddress, memory, ownerForms, showDevices, signedOutForms } from "./account.js";
 import { setSignedIn, start } from "./factors.js";
-import { forget, hasNotes, load } from "./notes.js";
+import { isEditing } from "./editor.js";
+import { forget, hasNotes, isTyping, load } from "./notes.js";
 
 const VIEWS = ["sign-up", "letter", "sign-in", "forgot", "notes"];
 let signedIn = false;
@@ -40,16 +41,22 @@ const show = (view, { focus = true } = {}) => {
 /** Shows what the address asks for, as far as it can be shown to whoever is there. */
 const follow = (options) => {
   const asked = location.hash.slice(1);
-  if (asked === "factors" || asked === "main") return;
+  if (["factors", "ix", "main"].includes(asked)) return;
   if (signedIn) show("notes", options);
   else if (VIEWS.slice(0, 4).includes(asked)) show(asked, options);
   else show(memory.get("known") || memory.get("email") ? "sign-in" : "sign-up", options);
 };
 
-const go = (view) => {
-  $("message").textContent = "";
-  if (location.hash === `#${view}`) show(view);
+let saying = "";
+const go = (view, message = "") => {
+  saying = message;
+  if (location.hash === `#${view}`) arrive();
   else location.hash = view;
+};
+const arrive = () => {
+  $("message").textContent = saying;
+  saying = "";
+  follow();
 };
 
 const greet = async (options) => {
@@ -94,16 +101,16 @@ start({
   version: ({ name }) => {
     $("name").textContent = name.charAt(0).toUpperCase() + name.slice(1);
   },
-  sessions: (sessions) => showDevices(sessions, () => setSignedIn(true)),
+  sessions: (sessions) => showDevices(sessions.map(({ device }) => device), () => setSignedIn(true)),
   signedOut: () => signedOut(ELSEWHERE),
 });
 on("signed-out", () => signedOut(ELSEWHERE));
 document.addEventListener("notes", showStep);
 document.addEventListener("burst", toured);
 $("steps").querySelector("a").addEventListener("click", toured);
-addEventListener("hashchange", () => {
-  $("message").textContent = "";
-  follow();
+addEventListener("hashchange", arrive);
+addEventListener("beforeunload", (event) => {
+  if (isTyping() || isEditing()) event.preventDefault();
 });
 
 fillAddress();

@@ -33,6 +33,9 @@ export const awaitPreview = async (note, card) => {
   }
 };
 
+/** What is said while an image is on its way. */
+export const SENDING = "Sending the image …";
+
 /** The service refuses larger ones, but only when all of it has been sent. */
 export const checkSize = (file) => {
   if (file.size > 10 * 1024 * 1024) throw new Problem(413, { detail: "The image may have at most 10 MiB." });
@@ -48,14 +51,16 @@ export const putImage = async (note, file) => {
 
 /** What can be done about the image. `show(note, name)` shows the note as it now is, with the focus on a control. */
 const imageControls = (note, trouble, show) => {
-  const act = async (work, name, said) => {
+  const act = async (work, name, said, meanwhile = "") => {
     try {
       trouble.replaceChildren();
+      announce(meanwhile, { meanwhile: true });
       const changed = await work();
       const card = show(changed, name);
       announce(said);
       if (changed.image) await awaitPreview(changed, card);
     } catch (problem) {
+      announce("");
       showProblem(trouble, problem);
     }
   };
@@ -63,7 +68,7 @@ const imageControls = (note, trouble, show) => {
   const input = el("input", { type: "file", class: "unseen", accept: "image/*", "aria-label": `${word} of “${note.title}”`, "data-name": "file" });
   input.addEventListener("change", () => {
     const [file] = input.files;
-    if (file) act(() => putImage(note, file), "file", note.image ? "The image is replaced." : "The image is added.");
+    if (file) act(() => putImage(note, file), "file", note.image ? "The image is replaced." : "The image is added.", SENDING);
     // Else the same file could not be chosen again after a mistake.
     input.value = "";
   });

@@ -3,7 +3,7 @@
 import { $, announce, count, el } from "./dom.js";
 import { call, newKey } from "./api.js";
 import { showProblem, wire } from "./forms.js";
-import { awaitPreview, card, checkSize, putImage } from "./note.js";
+import { SENDING, awaitPreview, card, checkSize, putImage } from "./note.js";
 
 let query = "";
 let cursor = null;
@@ -100,40 +100,61 @@ $("search").addEventListener("submit", (event) => {
 });
 
 const nameImage = () => {
-  $("new-image-name").textContent = $("new-image").files[0]?.name ?? "Add an image";
+  const [file] = $("new-image").files;
+  $("new-image-name").textContent = file?.name ?? "Add an image";
+  $("drop-image").hidden = !file;
 };
-$("new-image").addEventListener("change", nameImage);
+const dropImage = () => {
+  $("new-image").value = "";
+  nameImage();
+};
+$("drop-image").addEventListener("click", () => {
+  dropImage();
+  $("new-image").focus();
+});
+$("new-image").addEventListener("change", () => {
+  form.clear();
+  const [file] = $("new-image").files;
+  try {
+    if (file) checkSize(file);
+  } catch (problem) {
+    dropImage();
+    form.show(problem);
+    $("new-image").focus();
+  }
+  nameImage();
+});
+
+/** Whether something is typed for a new note that is not added. */
+export const isTyping = () => Boolean($("new-note-title").value || $("new-note-body").value);
 
 // The same key for the same note, however often it has to be sent.
 let key = null;
 $("new-note").addEventListener("input", () => {
   key = null;
 });
-wire($("new-note"), async ({ title, body }) => {
+const form = wire($("new-note"), async ({ title, body }, say) => {
   const [file] = $("new-image").files;
-  if (file) checkSize(file);
   key ??= newKey();
-  const made = await call("POST", "notes", { json: { title, body }, headers: { "idempotency-key": key } });
+  let { body: note } = await call("POST", "notes", { json: { title, body }, headers: { "idempotency-key": key } });
   key = null;
-  let note = made.body;
   let trouble;
   try {
-    if (file) note = await putImage(note, file);
+    if (file) {
+      say(SENDING);
+      note = await putImage(note, file);
+    }
   } catch (problem) {
     trouble = problem;
   }
   $("new-note").reset();
   nameImage();
   $("new-note-title").focus();
-  if (query) {
-    $("q").value = "";
-    search();
-  } else {
-    const added = item(note);
-    $("notes").prepend(added);
-    tell();
-    if (note.image) awaitPreview(note, added).catch(() => {});
-  }
-  if (trouble) throw trouble;
-  announce(`“${made.body.title}” is added.`);
+  const added = item(note);
+  $("notes").prepend(added);
+  tell();
+  if (note.image) awaitPreview(note, added).catch(() => {});
+  announce(`“${note.title}” is added${trouble ? ", without its image" : ""}.`);
+  // The note is there: what is wrong with the image is told where it can be chosen again.
+  if (trouble) showProblem(added.querySelector(".trouble"), trouble);
 });

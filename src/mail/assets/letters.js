@@ -20,13 +20,13 @@ const tellField = (text) => {
   password.focus();
 };
 
-/** There is nothing more to press: tells where to go on. */
+/** There is nothing more to press: tells where to go on, also when the page is loaded anew. */
 const end = (kind, text) => {
   form.hidden = true;
   document.getElementById("next").hidden = false;
   document.getElementById("again").hidden = kind === "good";
   // The link is spent: it need not stay in the history.
-  history.replaceState(null, "", location.pathname);
+  history.replaceState({ kind, text }, "", location.pathname);
   tell(kind, text);
 };
 
@@ -71,7 +71,9 @@ form.addEventListener("submit", async (event) => {
   button.ariaDisabled = "false";
 });
 
-if (token) {
+if (!token && history.state) {
+  end(history.state.kind, history.state.text);
+} else if (token) {
   form.hidden = false;
   (password ?? button).focus();
 } else {
