@@ -33,9 +33,9 @@ const SMALL: u64 = 32 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "its sentence documents a variant")]
 pub enum Refusal {
-    #[error("The picture must be a PNG, JPEG, WebP or GIF file.")]
+    #[error("The image must be a PNG, JPEG, WebP or GIF file.")]
     NotAPicture,
-    #[error("The picture must have at most 10 MiB.")]
+    #[error("The image must have at most 10 MiB.")]
     TooManyBytes,
     #[error("must have at most 40 megapixels and 16,384 pixels on a side, and fewer if it is animated or of 16 bits")]
     TooManyPixels,
@@ -49,7 +49,7 @@ pub enum Refusal {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotAPicture => Self::UnsupportedMediaType("The picture must be a PNG, JPEG, WebP or GIF file."),
+            Refusal::NotAPicture => Self::UnsupportedMediaType("The image must be a PNG, JPEG, WebP or GIF file."),
             Refusal::TooManyBytes => Self::TooLarge,
             _ => Self::field("image", refusal.to_string()),
         }
