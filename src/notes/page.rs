@@ -27,7 +27,7 @@ pub(super) struct Params {
     #[serde(deserialize_with = "given")]
     #[param(pattern = "^[A-Za-z0-9_-]{43}$")]
     cursor: Option<String>,
-    /// Words to search for.
+    /// Words to search for; of the last one the beginning is enough.
     #[serde(deserialize_with = "given")]
     #[param(max_length = 200)]
     q: Option<String>,

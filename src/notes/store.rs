@@ -41,7 +41,8 @@ pub(super) async fn find(db: &PgPool, account_id: Uuid, id: Uuid) -> sqlx::Resul
     note.fetch_optional(db).limited().await
 }
 
-/// The notes of a page, and one more if there is one.
+/// The notes of a page, and one more if there is one. Of the last word that is searched for, the beginning is enough:
+/// people search while they type.
 pub(super) async fn list(db: &PgPool, list: &List) -> sqlx::Result<Vec<Note>> {
     let notes = sqlx::query_as!(
         Note,
@@ -50,7 +51,7 @@ pub(super) async fn list(db: &PgPool, list: &List) -> sqlx::Result<Vec<Note>> {
              from note
             where account_id = $1
               and (created_at, id) < (coalesce($2, 'infinity'::timestamptz), $3)
-              and ($4 = '' or search @@ websearch_to_tsquery('simple', $4))
+              and ($4 = '' or search @@ regexp_replace(websearch_to_tsquery('simple', $4)::text, '''$', ''':*')::tsquery)
             order by created_at desc, id desc
             limit $5"#,
         list.account_id,

@@ -13,6 +13,12 @@ async fn the_page_goes_on_when_a_web_is_killed() {
     browser.click("#burst").await;
     browser.sees(&format!("{BURST}.includes('by 2 instances, none failed')")).await;
 
+    add_note(&browser, "Still there").await;
+    browser.reads("#steps [aria-current]", "Stop a process").await;
+    let pids = stage.webs.each_ref().map(|web| format!("kill -9 {}", web.pid()));
+    let told = browser.sees("document.querySelector('#kill code').textContent").await;
+    assert!(pids.contains(&told.as_str().unwrap_or_default().to_owned()), "{told} is none of {pids:?}");
+
     stage.webs[0].signal(Signal::KILL);
     add_note(&browser, "Nothing happened").await;
 
@@ -23,6 +29,7 @@ async fn the_page_goes_on_when_a_web_is_killed() {
     })
     .await;
     browser.reads("#who", &ada.email).await;
+    browser.misses("#steps").await;
     browser.screenshot("killed").await;
     // What the balancer says until it has seen that the web is gone.
     browser.is_content(&["the server responded with a status of 503"]).await;
@@ -53,7 +60,7 @@ async fn the_page_tells_which_service_is_down_and_that_it_is_back() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_too_large_is_refused_before_it_is_sent() {
+async fn an_image_of_a_wrong_size_or_kind_is_refused_before_it_is_sent() {
     let stage = Stage::set().await;
     let (browser, ada) = (stage.browser().await, stage.account().await);
     let file = stage.deploy.dir().join("large.png");
@@ -62,8 +69,12 @@ async fn an_image_that_is_too_large_is_refused_before_it_is_sent() {
 
     browser.fill("#new-note-title", "With a picture").await;
     browser.choose("#new-image", &file).await;
-    browser.reads("#new-note .trouble", "at most 10 MiB").await;
-    browser.reads("#new-image-name", "Add an image").await;
+    browser.reads("#new-note .trouble", "“large.png” has more than 10 MiB.").await;
+    browser.misses("#drop-image").await;
+    let other = file.with_extension("bmp");
+    std::fs::write(&other, "BM").expect("a file");
+    browser.choose("#new-image", &other).await;
+    browser.reads("#new-note .trouble", "“large.bmp” is no PNG, JPEG, WebP or GIF image.").await;
     browser.misses(".note").await;
 
     browser.choose("#new-image", &picture(&stage.deploy)).await;
@@ -85,8 +96,9 @@ async fn a_note_is_kept_when_its_image_is_refused_and_a_chosen_image_can_be_left
 
     browser.fill("#new-note-title", "Without").await;
     browser.choose("#new-image", &file).await;
+    browser.reads("#new-image-word", "Choose another").await;
     browser.click("#drop-image").await;
-    browser.reads("#new-image-name", "Add an image").await;
+    browser.reads("#new-image-word", "Add an image").await;
     browser.misses("#drop-image").await;
     browser.click("#new-note button").await;
     browser.reads("#announcer", "“Without” is added.").await;
@@ -133,7 +145,7 @@ async fn a_page_loaded_anew_asks_for_the_password_before_it_sends_another_letter
     browser.reload().await;
     browser.click("#again-form button").await;
 
-    browser.reads("#message", "no longer knows the password").await;
+    browser.reads("#message", "this page needs your password once more").await;
     browser.sees(&format!("document.getElementById('new-email').value === {}", json!(ada.email))).await;
     browser.fill("#new-password", &ada.password).await;
     browser.click("#sign-up-form button").await;
@@ -151,4 +163,9 @@ async fn one_web_alone_is_told_how_to_get_company() {
     browser.open(ORIGIN).await;
 
     browser.reads("#alone", "Only one process is running.").await;
+    browser.reads("#kill", "but first start a second one").await;
+    // Whoever comes by a link to a place of the page finds the form beside it.
+    browser.click("#steps a").await;
+    browser.reload().await;
+    browser.reads("[data-view=sign-up] h2", "Sign up").await;
 }

@@ -38,10 +38,11 @@ export const fillAddress = (email = memory.get("email") ?? "") => {
 /** Wires what is there while nobody is signed in. */
 export const signedOutForms = ({ go, signedIn }) => {
   for (const field of ADDRESSES) field.addEventListener("input", () => fillAddress(field.value));
-  for (const where of document.querySelectorAll("[data-where]")) {
-    where.append($("where").content.cloneNode(true));
-    where.querySelector(".local").hidden = !["localhost", "127.0.0.1"].includes(location.hostname);
-  }
+  const unconfirmed = el("div", {}, $("unconfirmed").content);
+  for (const where of document.querySelectorAll("[data-where]")) where.append($("where").content.cloneNode(true));
+  const local = ["localhost", "127.0.0.1"].includes(location.hostname);
+  for (const part of [...document.querySelectorAll(".local"), ...unconfirmed.querySelectorAll(".local")]) part.hidden = !local;
+  for (const part of document.querySelectorAll(".remote")) part.hidden = local;
 
   // What was asked for last, for whom the letter does not reach: this page alone knows it, and as long as it is open.
   let asked = null;
@@ -57,12 +58,11 @@ export const signedOutForms = ({ go, signedIn }) => {
     go("letter");
   });
   wire($("again-form"), async () => {
-    if (!asked) return go("sign-up", "This page was loaded anew, and no longer knows the password: type it again.");
+    if (!asked) return go("sign-up", "To send another letter, this page needs your password once more. The first one still works.");
     await signUp(asked);
-    return "Another letter is on its way. The link in the last one counts.";
+    return "Another letter is on its way. Either of them will do.";
   });
 
-  const unconfirmed = el("div", {}, $("unconfirmed").content);
   const form = wire($("sign-in-form"), async ({ email, password }) => {
     try {
       await call("POST", "sessions", { json: { email, password } });
@@ -143,7 +143,7 @@ export const showDevices = (sessions, changed) => {
         $("devices-trouble").replaceChildren();
         await call("DELETE", `sessions/${session.id}`);
         changed();
-        $("sign-out-all").focus();
+        $("devices").closest("details").querySelector("summary").focus();
       } catch (problem) {
         showProblem($("devices-trouble"), problem);
       }
@@ -153,5 +153,6 @@ export const showDevices = (sessions, changed) => {
         el("small", {}, since(session.created_at, "Signed in "))),
       !session.current && button("Sign out", `Sign out ${name}`, "quiet small", end));
   }));
-  $("sign-out-all").textContent = `Sign out everywhere (${sessions.length > 1 ? `${count(sessions.length, "device")}, this one too` : "this device only"})`;
+  $("sign-out-all").hidden = sessions.length < 2;
+  $("sign-out-all").textContent = `Sign out everywhere (${count(sessions.length, "device")}, this one too)`;
 };

@@ -44,7 +44,7 @@ export const ago = (time) => {
 export const since = (time, words = "") => el("time", { datetime: time, "data-words": words }, words + ago(time));
 setInterval(() => {
   for (const element of document.querySelectorAll("time[data-words]")) element.textContent = element.dataset.words + ago(element.dateTime);
-}, 30_000);
+}, 10_000);
 
 /** Seconds as a clock shows them: 4:05 or 1:04:05. */
 export const clock = (seconds) => {

@@ -146,9 +146,8 @@ export const start = (listeners) => {
     if (send.ariaDisabled === "true") return;
     send.ariaDisabled = "true";
     lastMove = Date.now();
-    await burst(100, probe);
+    if (await burst(100, probe)) document.dispatchEvent(new Event("survived"));
     showLegend();
-    document.dispatchEvent(new Event("burst"));
     send.ariaDisabled = "false";
   });
 };

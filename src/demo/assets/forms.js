@@ -31,6 +31,11 @@ const sender = (form) => form.querySelector("button:not([type])");
 
 const show = (form, problem) => {
   const told = [];
+  const current = form.elements.namedItem("current_password");
+  if (current && problem.type === "urn:problem:wrong-password") {
+    tellField(current, "It is not your current password.");
+    return current.focus();
+  }
   for (const error of problem.errors ?? []) {
     const input = form.elements.namedItem(error.field);
     if (!input) continue;

@@ -12,7 +12,7 @@ let signedIn = false;
 
 let shown;
 let tour = memory.get("toured");
-/** Where in the journey somebody is; the last step is over when one has looked at the factors. */
+/** Where in the journey somebody is; the last step is over when an instance is gone and others have gone on. */
 const showStep = () => {
   const at = shown === "notes" ? 2 + hasNotes() : Math.min(VIEWS.indexOf(shown), 2);
   $("steps").hidden = shown === "notes" && tour === "yes";
@@ -23,9 +23,9 @@ const showStep = () => {
   });
 };
 const toured = () => {
-  if (!signedIn || !hasNotes()) return;
   tour = "yes";
   memory.set("toured", tour);
+  showStep();
 };
 
 /** Shows one view; whoever reads with the keyboard or by ear goes on at its title. */
@@ -41,7 +41,8 @@ const show = (view, { focus = true } = {}) => {
 /** Shows what the address asks for, as far as it can be shown to whoever is there. */
 const follow = (options) => {
   const asked = location.hash.slice(1);
-  if (["factors", "ix", "main"].includes(asked)) return;
+  // Places of the page leave the view as it is.
+  if (shown && ["factors", "ix", "main"].includes(asked)) return;
   if (signedIn) show("notes", options);
   else if (VIEWS.slice(0, 4).includes(asked)) show(asked, options);
   else show(memory.get("known") || memory.get("email") ? "sign-in" : "sign-up", options);
@@ -106,8 +107,11 @@ start({
 });
 on("signed-out", () => signedOut(ELSEWHERE));
 document.addEventListener("notes", showStep);
-document.addEventListener("burst", toured);
-$("steps").querySelector("a").addEventListener("click", toured);
+document.addEventListener("survived", toured);
+// Signed in in another tab, by the same cookie.
+addEventListener("storage", ({ key, newValue }) => {
+  if (key === "signed-in" && newValue && !signedIn) greet({ focus: false }).catch(() => {});
+});
 addEventListener("hashchange", arrive);
 addEventListener("beforeunload", (event) => {
   if (isTyping() || isEditing()) event.preventDefault();

@@ -36,14 +36,17 @@ export const awaitPreview = async (note, card) => {
 /** What is said while an image is on its way. */
 export const SENDING = "Sending the image …";
 
-/** The service refuses larger ones, but only when all of it has been sent. */
-export const checkSize = (file) => {
-  if (file.size > 10 * 1024 * 1024) throw new Problem(413, { detail: "The image may have at most 10 MiB." });
+const KINDS = ["image/png", "image/jpeg", "image/webp", "image/gif"];
+
+/** Tells at once what the service would tell when all of it has been sent. A file whose kind is not known may pass. */
+export const check = (file) => {
+  if (file.type && !KINDS.includes(file.type)) throw new Problem(415, { detail: `“${file.name}” is no PNG, JPEG, WebP or GIF image.` });
+  if (file.size > 10 * 1024 * 1024) throw new Problem(413, { detail: `“${file.name}” has more than 10 MiB.` });
 };
 
 /** Gives a note its image; answers the note as it then is. */
 export const putImage = async (note, file) => {
-  checkSize(file);
+  check(file);
   // The bytes tell the service what it is; the browser's guess would be by the file's name.
   const options = { file, headers: { "content-type": "application/octet-stream" } };
   return (await call("PUT", `notes/${note.id}/image`, options)).body;
@@ -61,11 +64,12 @@ const imageControls = (note, trouble, show) => {
       if (changed.image) await awaitPreview(changed, card);
     } catch (problem) {
       announce("");
+      if (note.image) problem.hint = " The image that was there stays.";
       showProblem(trouble, problem);
     }
   };
   const word = note.image ? "Replace image" : "Add an image";
-  const input = el("input", { type: "file", class: "unseen", accept: "image/*", "aria-label": `${word} of “${note.title}”`, "data-name": "file" });
+  const input = el("input", { type: "file", class: "unseen", accept: KINDS, "aria-label": `${word} of “${note.title}”`, "data-name": "file" });
   input.addEventListener("change", () => {
     const [file] = input.files;
     if (file) act(() => putImage(note, file), "file", note.image ? "The image is replaced." : "The image is added.", SENDING);

@@ -3,7 +3,7 @@
 import { $, announce, count, el } from "./dom.js";
 import { call, newKey } from "./api.js";
 import { showProblem, wire } from "./forms.js";
-import { SENDING, awaitPreview, card, checkSize, putImage } from "./note.js";
+import { SENDING, awaitPreview, card, check, putImage } from "./note.js";
 
 let query = "";
 let cursor = null;
@@ -25,7 +25,7 @@ const tell = () => {
   const more = cursor ? ", and there are more" : "";
   $("more").hidden = !cursor;
   if (shown) $("found").textContent = query ? `${count(shown, "note")} with “${query}”${more}` : `${count(shown, "note")}${more}`;
-  else $("found").textContent = query ? `No note has the ${/\s/.test(query) ? "words" : "word"} “${query}” (whole words are searched).` : "No notes yet. The first one is a title away.";
+  else $("found").textContent = query ? `No note has “${query}” in it.` : "No notes yet. The first one is a title away.";
   // Whoever searches wants to see what is found.
   $("new").hidden = Boolean(query);
   $("all").hidden = !query;
@@ -101,7 +101,8 @@ $("search").addEventListener("submit", (event) => {
 
 const nameImage = () => {
   const [file] = $("new-image").files;
-  $("new-image-name").textContent = file?.name ?? "Add an image";
+  $("new-image-word").textContent = file ? "Choose another" : "Add an image";
+  $("new-image-name").textContent = file?.name ?? "";
   $("drop-image").hidden = !file;
 };
 const dropImage = () => {
@@ -116,7 +117,7 @@ $("new-image").addEventListener("change", () => {
   form.clear();
   const [file] = $("new-image").files;
   try {
-    if (file) checkSize(file);
+    if (file) check(file);
   } catch (problem) {
     dropImage();
     form.show(problem);

@@ -58,9 +58,25 @@ export const showLegend = () => {
   $("legend").replaceChildren(...rows);
   // After a few answers, which a balancer would have shared out.
   $("alone").hidden = instances.size !== 1 || dots.length < 5;
+  showKill();
 };
 
-/** Sends many requests, ten at a time: `probe` sends one, and gives what answered or null. */
+let target;
+/** How to kill one that answers: in a container a process has the number 1. */
+const showKill = () => {
+  const answers = (name) => dots.slice(-20).some(({ instance }) => instance === name);
+  if (!answers(target)) target = dots.findLast(({ instance }) => instance)?.instance;
+  const [, host, process] = /^(.*)\.(\d+)$/.exec(target ?? "") ?? [];
+  if (!process) return;
+  const command = process === "1" ? `docker kill ${host}` : `kill -9 ${process}`;
+  const first = $("alone").hidden ? "" : ", but first start a second one, or this page is gone (see VIII)";
+  $("kill").replaceChildren(el("code", {}, command), first);
+};
+
+/**
+ * Sends many requests, ten at a time: `probe` sends one, and gives what answered or null. Whether all were answered
+ * though an instance is gone.
+ */
 export const burst = async (total, probe) => {
   const start = performance.now();
   const answers = [];
@@ -83,4 +99,5 @@ export const burst = async (total, probe) => {
   const failed = total - good.length;
   result.textContent = `${good.length} answered by ${count(by, "instance")}, ${failed || "none"} failed, in ${seconds} s.`;
   result.ariaBusy = "false";
+  return !failed && by < instances.size;
 };

@@ -134,6 +134,10 @@ async fn a_search_finds_the_words_of_titles_and_bodies() {
     for (query, found) in [
         ("q=milk", &["Letter to Zoë", "Groceries"][..]),
         ("q=MILK+oat", &["Groceries"]),
+        ("q=oat", &["Oats", "Groceries"]),
+        ("q=mil+oat", &[]),
+        ("q=oat+fla", &["Groceries"]),
+        ("q=milk+-%22oat+flakes%22", &["Letter to Zoë"]),
         ("q=milk+-oat", &["Letter to Zoë"]),
         ("q=%22oat+flakes%22", &["Groceries"]),
         ("q=zo%C3%AB", &["Letter to Zoë"]),
