@@ -163,7 +163,7 @@ async fn one_web_alone_is_told_how_to_get_company() {
     browser.open(ORIGIN).await;
 
     browser.reads("#alone", "Only one process is running.").await;
-    browser.reads("#kill", "but first start a second one").await;
+    browser.reads("#kill", "First start a second one").await;
     // Whoever comes by a link to a place of the page finds the form beside it.
     browser.click("#steps a").await;
     browser.reload().await;

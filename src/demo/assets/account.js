@@ -153,6 +153,6 @@ export const showDevices = (sessions, changed) => {
         el("small", {}, since(session.created_at, "Signed in "))),
       !session.current && button("Sign out", `Sign out ${name}`, "quiet small", end));
   }));
-  $("sign-out-all").hidden = sessions.length < 2;
+  $("sign-out-all").parentElement.hidden = sessions.length < 2;
   $("sign-out-all").textContent = `Sign out everywhere (${count(sessions.length, "device")}, this one too)`;
 };

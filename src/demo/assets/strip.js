@@ -69,8 +69,8 @@ const showKill = () => {
   const [, host, process] = /^(.*)\.(\d+)$/.exec(target ?? "") ?? [];
   if (!process) return;
   const command = process === "1" ? `docker kill ${host}` : `kill -9 ${process}`;
-  const first = $("alone").hidden ? "" : ", but first start a second one, or this page is gone (see VIII)";
-  $("kill").replaceChildren(el("code", {}, command), first);
+  const first = $("alone").hidden ? "" : "First start a second one (see VIII), or nobody is left to answer. Then: ";
+  $("kill").replaceChildren(first, el("code", {}, command));
 };
 
 /**
