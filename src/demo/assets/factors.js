@@ -18,14 +18,26 @@ let told = () => {};
 let lastMove = Date.now();
 let live = null;
 let liveAt = 0;
+/** Whether a service is away without which nobody is known. */
+let down = false;
+
+/** Shows what is known to who is signed in, and gives who told it; nobody if it cannot be told now. */
+const liveBy = async () => {
+  if (!signedIn || down || Date.now() - lastMove > AWAY) return null;
+  try {
+    const { body } = await ask("GET", "api/v1/live");
+    if (signedIn) showLive(body);
+    return body.answered_by;
+  } catch (problem) {
+    if (problem.type !== "urn:problem:unavailable") throw problem;
+    return null;
+  }
+};
 
 /** Asks who answers; when signed in, by a session that any instance must know. Gives null if it fails. */
 const probe = async () => {
-  const ours = signedIn && Date.now() - lastMove < AWAY;
   try {
-    const { body } = await ask("GET", ours ? "api/v1/live" : "version");
-    if (ours && signedIn) showLive(body);
-    const by = ours ? body.answered_by : body;
+    const by = await liveBy() ?? (await ask("GET", "version")).body;
     note(by);
     showRelease(by);
     return by;
@@ -84,9 +96,14 @@ const showRelease = (by) => {
 };
 
 const NAMES = { postgres: "Postgres", redis: "Redis", mail: "Mail", storage: "Storage", process: "This process" };
+/** What is lost without a service. */
+const LOST = {
+  redis: "Without Redis nobody is known: who signs in and what needs a session must wait, and no session is lost.",
+  mail: "Without mail letters wait in the queue, all else goes on.",
+  storage: "Without storage images must wait, all else goes on.",
+};
 const SAID = {
   ready: "All is well.",
-  degraded: "Degraded: what needs it answers that it is unavailable, all else goes on.",
   "not-ready": "Not ready: this instance gets no requests for now.",
 };
 
@@ -96,11 +113,13 @@ const health = async () => {
   try {
     const { body } = await ask("GET", "health/ready");
     ({ checks } = body);
-    said = SAID[body.status] ?? body.status;
+    const lost = Object.keys(LOST).filter((name) => checks[name]?.status === "down");
+    said = SAID[body.status] ?? ["Degraded.", ...lost.map((name) => LOST[name])].join(" ");
   } catch (problem) {
     if (problem.checks) ({ checks } = problem);
     if (problem.status) said = problem.checks ? SAID["not-ready"] : "Unreachable: no instance is ready.";
   }
+  down = checks.redis?.status === "down" || checks.postgres?.status === "down";
   const names = new Set(["postgres", "redis", "mail", "storage", ...Object.keys(checks)]);
   $("services").replaceChildren(...Array.from(names, (name) => {
     const { status = "unknown", detail } = checks[name] ?? {};
@@ -115,7 +134,8 @@ const health = async () => {
 let timer;
 const look = async () => {
   clearTimeout(timer);
-  await Promise.all([health(), probe()]);
+  // Not always the same number, or a balancer that takes turns would have the same instance answer.
+  await Promise.all([health(), probe(), Math.random() < 0.5 && probe()]);
   showLegend();
   clearTimeout(timer);
   timer = setTimeout(look, document.hidden ? SELDOM : OFTEN);

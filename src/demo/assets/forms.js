@@ -15,6 +15,7 @@ export const showProblem = (where, problem) => {
   // Fields that are known to be wrong say it better than that some are.
   const said = fields.length ? fields : [problem.message + wait];
   where.replaceChildren(...[said.join(" "), id, problem.hint].filter(Boolean));
+  where.scrollIntoView({ block: "nearest" });
 };
 
 const clear = (form) => {

@@ -42,7 +42,7 @@ const show = (view, { focus = true } = {}) => {
 const follow = (options) => {
   const asked = location.hash.slice(1);
   // Places of the page leave the view as it is.
-  if (shown && ["factors", "ix", "main"].includes(asked)) return;
+  if (shown && ["factors", "viii", "main"].includes(asked)) return;
   if (signedIn) show("notes", options);
   else if (VIEWS.slice(0, 4).includes(asked)) show(asked, options);
   else show(memory.get("known") || memory.get("email") ? "sign-in" : "sign-up", options);
@@ -118,13 +118,19 @@ addEventListener("beforeunload", (event) => {
 });
 
 fillAddress();
-try {
-  if (memory.get("signed-in")) await greet({ focus: false });
-} catch (problem) {
-  if (problem.status === 401) memory.set("signed-in", null);
-  else $("message").textContent = problem.message;
-}
-if (!signedIn) {
+const begin = async () => {
+  try {
+    if (memory.get("signed-in")) return await greet({ focus: false });
+  } catch (problem) {
+    if (problem.status !== 401) {
+      // The service does not know now who is there, but will.
+      $("message").textContent = `${problem.message} If you were signed in, you still are: this page tries again by itself.`;
+      setTimeout(begin, 3_000);
+      return;
+    }
+    memory.set("signed-in", null);
+  }
   follow({ focus: false });
-  setSignedIn(false);
-}
+};
+setSignedIn(false);
+begin();

@@ -30,6 +30,10 @@ export const note = (answer) => {
   while (dots.length > KEPT) dots.shift().dot.remove();
 };
 
+/** Whether an instance is to be thought gone: silent for a while, in which others have answered. */
+const gone = (name) => Date.now() - instances.get(name).seen > 10_000 && !dots.slice(-10).some(({ instance }) => instance === name);
+const living = () => [...instances.keys()].filter((name) => !gone(name));
+
 const summary = () => {
   const by = [...instances.keys()].map((name) => [look(name).letter, dots.filter((dot) => dot.instance === name).length]);
   const failed = dots.filter((dot) => !dot.instance).length;
@@ -44,12 +48,12 @@ export const showLegend = () => {
   // Whoever has not answered for ten minutes is not to be expected any more.
   const rows = [...instances].filter(([, { seen }]) => now - seen < 600_000).map(([name, { release, started_at, answered, seen }]) => {
     const { letter, style } = look(name);
-    const silent = now - seen > 10_000 ? `, last answered ${ago(seen)}` : "";
-    return el("li", {},
+    const state = gone(name) ? `gone: last answered ${ago(seen)}` : `release ${release}, started ${ago(started_at)}`;
+    return el("li", { class: gone(name) && "gone" },
       el("span", { class: `dot ${style}`, "aria-hidden": "true" }, letter),
       el("strong", {}, el("span", { class: "unseen" }, `${letter}: `), name),
       el("span", { class: "count" }, count(answered, "answer")),
-      el("small", {}, `release ${release}, started ${ago(started_at)}${silent}`));
+      el("small", {}, state));
   });
   if (failures) {
     rows.push(el("li", {}, el("span", { class: "dot failed", "aria-hidden": "true" }, "×"), el("strong", {}, "no answer"),
@@ -57,20 +61,20 @@ export const showLegend = () => {
   }
   $("legend").replaceChildren(...rows);
   // After a few answers, which a balancer would have shared out.
-  $("alone").hidden = instances.size !== 1 || dots.length < 5;
+  $("alone").hidden = living().length !== 1 || dots.length < 5;
   showKill();
 };
 
 let target;
-/** How to kill one that answers: in a container a process has the number 1. */
+/** How to kill one while another is there to go on: in a container a process has the number 1. */
 const showKill = () => {
-  const answers = (name) => dots.slice(-20).some(({ instance }) => instance === name);
-  if (!answers(target)) target = dots.findLast(({ instance }) => instance)?.instance;
+  const those = living();
+  if (!those.includes(target)) [target] = those;
   const [, host, process] = /^(.*)\.(\d+)$/.exec(target ?? "") ?? [];
-  if (!process) return;
+  $("kill").hidden = those.length < 2 || !process;
+  if ($("kill").hidden) return;
   const command = process === "1" ? `docker kill ${host}` : `kill -9 ${process}`;
-  const first = $("alone").hidden ? "" : "First start a second one (see VIII), or nobody is left to answer. Then: ";
-  $("kill").replaceChildren(first, el("code", {}, command));
+  $("kill").replaceChildren(`Stop ${look(target).letter} in a terminal: `, el("code", {}, command), ". Then:");
 };
 
 /**
@@ -97,7 +101,8 @@ export const burst = async (total, probe) => {
   const by = new Set(good.map((answer) => answer.instance)).size;
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   const failed = total - good.length;
-  result.textContent = `${good.length} answered by ${count(by, "instance")}, ${failed || "none"} failed, in ${seconds} s.`;
+  const survived = !failed && by < instances.size;
+  result.textContent = `${good.length} answered by ${count(by, "instance")}, ${failed || "none"} failed, in ${seconds} s.${survived ? " One is gone, and nobody noticed." : ""}`;
   result.ariaBusy = "false";
-  return !failed && by < instances.size;
+  return survived;
 };
