@@ -43,8 +43,8 @@ pub(crate) fn queue(options: WorkerOptions) -> Result<WorkerOptions, Box<dyn Err
     Ok(options)
 }
 
-/// What `seed` gives to the demo's account.
-#[allow(unused_variables, reason = "without the demo there is nothing to give")]
+/// What the domains put beside the account that `seed` makes.
+#[allow(unused_variables, reason = "the domains may have nothing to put there")]
 pub(crate) async fn seed(tx: &mut PgConnection, config: &config::Config, account: Uuid) -> Result<(), admin::Error> {
     notes::seed(tx, config, account).await?; // the demo: delete me
     Ok(())
