@@ -46,10 +46,11 @@ async fn an_image_is_written_anew_and_shown_by_any_process() {
     let (web, other, _worker) = (deploy.web().await, deploy.web().await, deploy.worker());
     let (ada, _) = Client::signed_in_at(&web).await;
     let (_, path) = with_image(&ada, &web).await;
-    drop(web);
+    let shown = image(&ada, &web, &path).await;
+    assert!(image(&ada, &other, &path).await.bytes == shown.bytes, "the processes serve different bytes");
+    drop(web); // by SIGKILL
 
-    let shown = image(&ada, &other, &path).await;
-
+    assert!(image(&ada, &other, &path).await.bytes == shown.bytes, "the bytes went with the process");
     assert_eq!((shown.status, &shown.headers[CONTENT_TYPE]), (200, &"image/png".parse().expect("a type")));
     assert!(shown.bytes.starts_with(b"\x89PNG") && !shown.bytes.ends_with(b"</script>"), "{:?}", shown.bytes);
     let header = |name: &str| shown.headers[name].to_str().expect("text").to_owned();
