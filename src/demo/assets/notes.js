@@ -105,12 +105,9 @@ const nameImage = () => {
   $("new-image-name").textContent = file?.name ?? "";
   $("drop-image").hidden = !file;
 };
-const dropImage = () => {
+$("drop-image").addEventListener("click", () => {
   $("new-image").value = "";
   nameImage();
-};
-$("drop-image").addEventListener("click", () => {
-  dropImage();
   $("new-image").focus();
 });
 $("new-image").addEventListener("change", () => {
@@ -119,7 +116,7 @@ $("new-image").addEventListener("change", () => {
   try {
     if (file) check(file);
   } catch (problem) {
-    dropImage();
+    $("new-image").value = "";
     form.show(problem);
     $("new-image").focus();
   }
