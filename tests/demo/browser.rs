@@ -1,6 +1,6 @@
 //! A browser as people have one: Chromium, driven by the WebDriver protocol through a chromedriver of its own.
 
-use crate::support::{Duration, SOON, Value, json, random, until};
+use crate::support::{Duration, SOON, Value, closed_port, json, random, until};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -195,10 +195,12 @@ impl Browser {
     }
 }
 
-/// Starts a chromedriver on a port of its own choice.
+/// Starts a chromedriver, on a port that is given: it would choose any that is free at `::1`, and exit where that of
+/// 127.0.0.1 is not.
 fn start(dir: &Path) -> (Child, u16) {
+    let port = closed_port();
     let mut driver = Command::new("chromedriver")
-        .arg("--port=0")
+        .arg(format!("--port={port}"))
         .env("TMPDIR", dir)
         .process_group(0)
         .stdout(Stdio::piped())
@@ -206,11 +208,9 @@ fn start(dir: &Path) -> (Child, u16) {
         .spawn()
         .expect("chromedriver starts: install chromium and chromium-driver, or run script/test, which does");
     let out = BufReader::new(driver.stdout.take().expect("stdout is piped"));
-    let port = out.lines().map_while(Result::ok).find_map(|line| {
-        let (_, port) = line.split_once("started successfully on port ")?;
-        port.trim_end_matches('.').parse().ok()
-    });
-    (driver, port.expect("chromedriver tells its port"))
+    let started = out.lines().map_while(Result::ok).any(|line| line.contains("started successfully"));
+    assert!(started, "chromedriver does not start on port {port}");
+    (driver, port)
 }
 
 impl Drop for Browser {

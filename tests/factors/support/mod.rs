@@ -22,6 +22,8 @@ pub use serde_json::{Value, json};
 pub use std::time::Duration;
 pub use until::until;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 /// All binaries of the crate, by name.
 pub const PROGRAMS: [&str; 10] =
     ["web", "worker", "migrate", "seed", "reset", "doctor", "config", "account", "jobs", "console"];
@@ -64,10 +66,17 @@ pub fn with_address(url: &str, port: u16) -> String {
     url.into()
 }
 
-/// A port on which nothing listens.
+/// A port on which nothing listens, and nothing will but what is told to: each is given once, below those from
+/// which a system chooses for whoever asks for any.
 pub fn closed_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let first = 20_000 + std::process::id() % 10_000; // elsewhere than another run of the tests
+    loop {
+        let port = u16::try_from(first + GIVEN.fetch_add(1, Ordering::Relaxed)).expect("a port");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The TCP ports on which a process listens, from `/proc`.
