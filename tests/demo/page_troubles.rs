@@ -9,6 +9,9 @@ use rustix::process::Signal;
 async fn the_page_goes_on_when_a_web_is_killed() {
     let stage = Stage::set().await;
     let (browser, ada) = (stage.browser().await, stage.account().await);
+    let top = |id| format!("document.getElementById('{id}').getBoundingClientRect().top");
+    let below = &format!("Math.round({} - {})", top("burst"), top("strip"));
+    let button = browser.sees(below).await;
     sign_in(&browser, &ada).await;
     browser.click("#burst").await;
     browser.sees(&format!("{BURST}.includes('by 2 instances, none failed')")).await;
@@ -18,6 +21,7 @@ async fn the_page_goes_on_when_a_web_is_killed() {
     let pids = stage.webs.each_ref().map(|web| format!("kill -9 {}", web.pid()));
     let told = browser.sees("document.querySelector('#kill code').textContent").await;
     assert!(pids.contains(&told.as_str().unwrap_or_default().to_owned()), "{told} is none of {pids:?}");
+    assert_eq!(browser.sees(below).await, button, "the button has moved below whoever is about to press it");
 
     stage.webs[0].signal(Signal::KILL);
     add_note(&browser, "Nothing happened").await;

@@ -103,6 +103,7 @@ const nameImage = () => {
   const [file] = $("new-image").files;
   $("new-image-word").textContent = file ? "Choose another" : "Add an image";
   $("new-image-name").textContent = file?.name ?? "";
+  $("new-image-hint").hidden = Boolean(file);
   $("drop-image").hidden = !file;
 };
 $("drop-image").addEventListener("click", () => {
