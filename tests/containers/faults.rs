@@ -9,7 +9,7 @@ const MATRIX: [(&str, [u16; 4]); 13] = [
     ("GET /health/live", [200, 200, 200, 200]),
     ("GET /health/ready", [503, 200, 200, 200]),
     ("GET /version", [200, 200, 200, 200]),
-    ("GET /", [200, 200, 200, 200]),
+    ("GET /docs", [200, 200, 200, 200]),
     ("GET /reset", [200, 200, 200, 200]),
     ("POST /api/v1/accounts", [503, 503, 202, 202]),
     ("POST /api/v1/password-resets", [503, 503, 202, 202]),
