@@ -82,12 +82,12 @@ async fn an_image_of_a_wrong_size_or_kind_is_refused_before_it_is_sent() {
 
     browser.fill("#new-note-title", "With a picture").await;
     browser.choose("#new-image", &file).await;
-    browser.reads("#new-note .trouble", "“large.png” has more than 10 MiB.").await;
+    browser.reads("#new-note .trouble", "“large.png” is not taken: it has more than 10 MiB.").await;
     browser.misses("#drop-image").await;
     let other = file.with_extension("bmp");
     std::fs::write(&other, "BM").expect("a file");
     browser.choose("#new-image", &other).await;
-    browser.reads("#new-note .trouble", "“large.bmp” is no PNG, JPEG, WebP or GIF image.").await;
+    browser.reads("#new-note .trouble", "“large.bmp” is not taken: it is no PNG, JPEG, WebP or GIF image.").await;
     browser.misses(".note").await;
 
     browser.choose("#new-image", &picture(&stage.deploy)).await;

@@ -56,7 +56,7 @@ const showLive = (body) => {
   showSessions();
   $("keys").textContent = `Redis holds ${count(body.redis_keys, "key")}, of everybody and everything.`;
   const { ready, oldest_ready_seconds, dead } = body.queue;
-  const figures = [["jobs waiting", ready], ["oldest waiting", ready ? clock(oldest_ready_seconds) : "–"], ["failed for good", dead]];
+  const figures = [["jobs waiting", ready], ["oldest waiting", ready ? clock(oldest_ready_seconds) : "–"], ["given up", dead]];
   $("queue").replaceChildren(...figures.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value)))));
   $("letters").replaceChildren(...body.letters.map(({ kind, created_at, sent_at }) => {
     const took = sent_at && ((new Date(sent_at) - new Date(created_at)) / 1000).toFixed(1);

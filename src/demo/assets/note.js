@@ -40,8 +40,8 @@ const KINDS = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
 /** Tells at once what the service would tell when all of it has been sent. A file whose kind is not known may pass. */
 export const check = (file) => {
-  if (file.type && !KINDS.includes(file.type)) throw new Problem(415, { detail: `“${file.name}” is no PNG, JPEG, WebP or GIF image.` });
-  if (file.size > 10 * 1024 * 1024) throw new Problem(413, { detail: `“${file.name}” has more than 10 MiB.` });
+  if (file.type && !KINDS.includes(file.type)) throw new Problem(415, { detail: `“${file.name}” is not taken: it is no PNG, JPEG, WebP or GIF image.` });
+  if (file.size > 10 * 1024 * 1024) throw new Problem(413, { detail: `“${file.name}” is not taken: it has more than 10 MiB.` });
 };
 
 /** Gives a note its image; answers the note as it then is. */

@@ -25,7 +25,7 @@ const tell = () => {
   const more = cursor ? ", and there are more" : "";
   $("more").hidden = !cursor;
   if (shown) $("found").textContent = query ? `${count(shown, "note")} with “${query}”${more}` : `${count(shown, "note")}${more}`;
-  else $("found").textContent = query ? `Nothing found for “${query}”: words are found by their beginnings.` : "No notes yet. The first one is a title away.";
+  else $("found").textContent = query ? `Nothing found for “${query}”. Words are found by their beginnings: a shorter one may do.` : "No notes yet. The first one is a title away.";
   // Whoever searches wants to see what is found.
   $("new").hidden = Boolean(query);
   $("all").hidden = !query;

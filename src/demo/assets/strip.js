@@ -74,7 +74,7 @@ const showKill = () => {
   $("kill").hidden = those.length < 2 || !process;
   if ($("kill").hidden) return;
   const command = process === "1" ? `docker kill ${host}` : `kill -9 ${process}`;
-  $("kill").replaceChildren(`Stop ${look(target).letter} in a terminal: `, el("code", {}, command), ". Then send again.");
+  $("kill").replaceChildren(`Stop ${look(target).letter} in a terminal: `, el("code", {}, command), ". Then send 100 requests.");
 };
 
 /**

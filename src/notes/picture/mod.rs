@@ -33,7 +33,7 @@ const SMALL: u64 = 32 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "its sentence documents a variant")]
 pub enum Refusal {
-    #[error("The image must be a PNG, JPEG, WebP or GIF file.")]
+    #[error("The content is no PNG, JPEG, WebP or GIF image.")]
     NotAPicture,
     #[error("The image must have at most 10 MiB.")]
     TooManyBytes,
@@ -49,7 +49,7 @@ pub enum Refusal {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotAPicture => Self::UnsupportedMediaType("The image must be a PNG, JPEG, WebP or GIF file."),
+            Refusal::NotAPicture => Self::UnsupportedMediaType("The content is no PNG, JPEG, WebP or GIF image."),
             Refusal::TooManyBytes => Self::TooLarge,
             _ => Self::field("image", refusal.to_string()),
         }
