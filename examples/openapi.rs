@@ -1,5 +1,5 @@
 //! Prints the API's contract, as `openapi.json` keeps it.
 
 fn main() {
-    println!("{:#}", app::http::openapi::document());
+    println!("{:#}", app::http::openapi::document(app::domains::routes));
 }

@@ -1,4 +1,4 @@
--- People who can sign in. An account exists only once its address is confirmed, so that nothing else in the
+-- People who can sign in. An account exists only once its email is confirmed, so that nothing else in the
 -- schema ever asks whether it is.
 create table account (
     -- UUIDv7, made by the service: unguessable enough to be public, and in order of time for the index.

@@ -7,16 +7,10 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use crate::config::{self, Config};
-use crate::{http::problem::Problem, services};
+use crate::{release, seed, services};
 
 /// How an admin task fails: a sentence for the operator.
 pub type Error = Box<dyn std::error::Error>;
-
-/// The exit code of a process whose config is wrong: `EX_CONFIG` of sysexits.
-pub(crate) const BAD_CONFIG: u8 = 78;
-
-/// The commit that the program was built from, or `unknown`.
-pub(crate) const COMMIT: &str = env!("COMMIT");
 
 /// Runs an admin task: arguments, then config, then `task`, whose answer is printed, or else its error on stderr.
 pub fn run<A: Parser>(task: impl AsyncFnOnce(A, Config) -> Result<String, Error>) -> ExitCode {
@@ -27,6 +21,7 @@ pub fn run<A: Parser>(task: impl AsyncFnOnce(A, Config) -> Result<String, Error>
 /// Runs an admin task that has looked at its arguments already.
 pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<String, Error>) -> ExitCode {
     let ended = Config::from_env().map_err(Error::from).and_then(|config| {
+        release::start("admin", &config.release_id);
         let runtime = Runtime::new()?;
         let result = runtime.block_on(task(config));
         // Does not wait for a look-up of a name that still runs.
@@ -43,10 +38,10 @@ pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<String, Error>) -> Exit
     ExitCode::from(code(error.as_ref()))
 }
 
-/// The exit code of a process that fails with `error`: a variable that only a client can refuse is config, too.
+/// The exit code of a process that fails with `error`: a variable that only a client can reject is config, too.
 pub(crate) fn code(error: &(dyn std::error::Error + 'static)) -> u8 {
-    let refused = matches!(error.downcast_ref(), Some(services::Error::Refused { .. }));
-    if refused || error.is::<config::Errors>() { BAD_CONFIG } else { 1 }
+    let rejected = matches!(error.downcast_ref(), Some(services::Error::Rejected { .. }));
+    if rejected || error.is::<config::Errors>() { config::EXIT_CODE } else { 1 }
 }
 
 /// The program's arguments; ends it after `--help`, `--version` or a wrong one.
@@ -65,15 +60,15 @@ pub fn password(given: bool) -> Result<String, Error> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// A problem for an operator: its own text is for a client's developers.
-pub fn sentence(problem: Problem) -> String {
-    match problem {
-        Problem::Invalid(errors) => {
-            let errors = errors.iter().map(|error| format!("the {} {}", error.field, error.message));
-            errors.collect::<Vec<_>>().join("; ")
-        }
-        other => other.to_string(),
-    }
+/// Seeds the database, and tells the operator what was made: the account's password, too, unless it was `given`.
+/// Errors: the password is too weak, or a service is unreachable.
+pub async fn seed(config: &Config, given: bool) -> Result<String, Error> {
+    let password = password(given)?;
+    Ok(match seed::seed(config, password.clone()).await? {
+        true if given => format!("{} is made", seed::EMAIL),
+        true => format!("{} is made, with the password {password}", seed::EMAIL),
+        false => format!("{} is there already", seed::EMAIL),
+    })
 }
 
 /// Answers `--help` and `--version` of a program that takes no other argument, and refuses others.
@@ -85,7 +80,7 @@ pub fn describe(about: &'static str) {
 fn named(command: Command) -> Command {
     let program = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
-    let release = config::variable("RELEASE_ID").unwrap_or_else(|| "dev".into());
-    let version = format!("{} (commit {COMMIT}, release {release})", env!("CARGO_PKG_VERSION"));
+    let id = config::variable("RELEASE_ID").unwrap_or_else(|| "dev".into());
+    let version = format!("{} (commit {}, release {id})", release::VERSION, release::COMMIT);
     command.display_name(name).version(version)
 }

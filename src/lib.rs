@@ -1,51 +1,30 @@
 //! A twelve-factor web service. This page is its table of contents: files are factors, folders are domains.
+//!
+//! Each module uses only those above it; `script/check-layers` reads the order here and holds it.
 
-pub mod admin; // XII   what the one-off tasks share
 pub mod config; // III   one field, one variable
+pub mod release; // V     what runs: version, commit, release, process, instance
+pub mod context; // the request that work is done for
+pub mod metrics; // what is counted, as Prometheus text
+pub mod services; // IV    a URL in, a handle out: Postgres, Redis, SMTP, S3
 pub mod logs; // XI    JSON lines on stdout
-pub mod release; // V     what a release does to its database, once
-pub mod server; // VII   binds PORT, serves until told to stop
-pub mod services; // IV    a URL in, a handle out
-pub mod shutdown; // IX    SIGTERM and Ctrl-C as a future
-pub mod state; // VI    handles only, no data
-pub mod telemetry; // Prometheus text on METRICS_PORT
 pub mod traces; // spans by OTLP, when OTEL_* asks for them
-pub mod worker; // VIII  runs the job queue
-
-pub mod accounts;
-mod demo; // the demo: delete me
-pub mod http;
-pub mod jobs;
-pub mod mail;
+pub mod schema; // XII   migrations: apply, status, reset
+pub mod health; // probes the services in the background
+pub mod hasher; // Argon2id, a few at a time
+pub mod state; // VI    handles only, no data
+pub mod shutdown; // IX    SIGTERM and Ctrl-C as a future, and the phases of draining
+pub mod server; // VII   binds PORT, serves until told to stop
+pub mod jobs; // VIII  the queue: one table, typed jobs
+pub mod http; // what every route shares
+pub mod sessions; // who is signed in, on which device
+pub mod mail; // the outbox
+pub mod accounts; // sign-up, sign-in, resets
 mod notes; // the demo: delete me
-pub mod sessions;
-pub mod storage;
-
-use std::error::Error;
-
-use graphile_worker::WorkerOptions;
-use sqlx::PgConnection;
-use utoipa_axum::router::OpenApiRouter;
-use uuid::Uuid;
-
-/// What the domains answer: the API below its prefix, and the pages beside it.
-pub(crate) fn routes() -> OpenApiRouter<state::App> {
-    let api = accounts::routes().merge(sessions::routes());
-    let api = api.merge(notes::routes()).merge(demo::routes()); // the demo: delete me
-    let pages = mail::pages();
-    let pages = pages.merge(demo::pages()); // the demo: delete me
-    pages.nest("/api/v1", api)
-}
-
-/// The jobs that the domains bring.
-pub(crate) fn queue(options: WorkerOptions) -> Result<WorkerOptions, Box<dyn Error + Send + Sync>> {
-    let options = notes::jobs(options)?; // the demo: delete me
-    Ok(options)
-}
-
-/// What the domains put beside the account that `seed` makes.
-#[allow(unused_variables, reason = "the domains may have nothing to put there")]
-pub(crate) async fn seed(tx: &mut PgConnection, config: &config::Config, account: Uuid) -> Result<(), admin::Error> {
-    notes::seed(tx, config, account).await?; // the demo: delete me
-    Ok(())
-}
+mod demo; // the demo: delete me
+pub mod domains; // each domain's routes, jobs and seed, in a line each
+pub mod web; // VII   the process that answers HTTP
+pub mod worker; // VIII  the process that runs jobs
+pub mod seed; // XII   what a demo needs
+pub mod admin; // XII   what the one-off tasks share
+pub mod process; // VIII  what web and worker share

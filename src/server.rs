@@ -1,7 +1,7 @@
 //! VII Port binding: the service is whole in itself; it binds `PORT` and answers there.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::{io, pin::pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use futures_util::FutureExt;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use crate::{admin, config::Config, logs, shutdown, state::App, state::Handles, telemetry, traces};
+use crate::{shutdown, state::App, traces};
 
 /// How long a client may take for a request's head, and may stay idle between two requests.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
@@ -35,37 +35,9 @@ pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + S
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-/// A process from its start to its end: what `run` does with the handles to the services, until `stop`.
-pub async fn process(
-    name: &'static str,
-    about: &'static str,
-    run: impl AsyncFnOnce(App, CancellationToken) -> Result<()>,
-) -> ExitCode {
-    admin::describe(about);
-    let stop = shutdown::requested();
-    let config = match Config::from_env() {
-        Ok(config) => config,
-        Err(errors) => return logs::fail(name, &errors),
-    };
-    logs::start(&config, name);
-    let ended: Result<()> = async {
-        traces::start(&config)?;
-        let app = Handles::attach(config)?;
-        telemetry::serve(&app, &stop).await?;
-        run(app, stop).await
-    }
-    .await;
-    if let Err(error) = &ended {
-        tracing::error!("{error}");
-    }
-    let code = ended.map_or_else(|error| admin::code(error.as_ref()), |()| 0);
-    // Not by returning: the runtime would then wait for a name's look-up or a hash that still runs.
-    std::process::exit(code.into())
-}
-
 /// Serves `router` on `PORT` until `stop`, then drains. Errors: the port cannot be bound.
 pub async fn run(app: App, router: Router, stop: CancellationToken) -> Result<()> {
-    // Sockets are files, of which a process may open no more than 1,024 as a rule, but raise that itself.
+    // Raise the soft limit of open files to the hard one.
     let files = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
     let listener = bind(app.config.port).await?;
@@ -74,7 +46,7 @@ pub async fn run(app: App, router: Router, stop: CancellationToken) -> Result<()
     let deadline = connections.accept(listener, shutdown::drained(&app, &stop)).await;
     connections.finish(deadline).await;
     let left = (deadline + CLOSE_LIMIT).saturating_duration_since(Instant::now());
-    let _ = tokio::join!(timeout(CLOSE_LIMIT, app.db.close()), traces::stop(left.min(traces::STOP_LIMIT)),);
+    let _ = tokio::join!(timeout(CLOSE_LIMIT, app.db.close()), traces::stop(left.min(traces::STOP_LIMIT)));
     tracing::info!("stopped");
     Ok(())
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use opentelemetry::propagation::TextMapPropagator;
-pub use opentelemetry::trace::SpanContext;
 use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{SpanExporter as Otlp, WithHttpConfig};
@@ -17,8 +16,8 @@ use reqwest::{Certificate, Client};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
 use crate::config::{Config, variable};
-use crate::services::{self, Error};
-use crate::{logs, telemetry};
+use crate::services::{Error, tls};
+use crate::{context::Traceparent, metrics, release};
 
 /// How long the last spans may take at the process's end.
 pub const STOP_LIMIT: Duration = Duration::from_secs(1);
@@ -50,7 +49,7 @@ pub async fn stop(limit: Duration) {
 }
 
 fn with_tracer(provider: SdkTracerProvider) -> (SdkTracerProvider, SdkTracer) {
-    let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
+    let tracer = provider.tracer(release::NAME);
     (provider, tracer)
 }
 
@@ -59,9 +58,9 @@ fn resource(config: &Config) -> Resource {
     let ours = Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes([
-            KeyValue::new("service.name", env!("CARGO_PKG_NAME")),
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-            KeyValue::new("service.instance.id", logs::instance()),
+            KeyValue::new("service.name", release::NAME),
+            KeyValue::new("service.version", release::VERSION),
+            KeyValue::new("service.instance.id", release::instance()),
             KeyValue::new("deployment.release", config.release_id.clone()),
         ])
         .with_detector(Box::new(EnvResourceDetector::new()));
@@ -76,7 +75,7 @@ pub struct Span(SdkSpan);
 impl Span {
     /// The span of a request, which goes on with the trace that the client names.
     pub fn request(method: &str, route: Option<&str>, traceparent: Option<&str>) -> Self {
-        let method = telemetry::known(method);
+        let method = metrics::known_method(method);
         let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
         let mut span = Self::start(SpanKind::Server, name, traceparent);
         span.set("http.request.method", method);
@@ -110,8 +109,14 @@ impl Span {
     }
 
     /// By which another process goes on.
-    pub fn context(&self) -> SpanContext {
-        self.0.span_context().clone()
+    pub fn traceparent(&self) -> Traceparent {
+        let span = self.0.span_context();
+        let (trace_id, span_id) = (span.trace_id().to_bytes(), span.span_id().to_bytes());
+        Traceparent {
+            trace_id: u128::from_be_bytes(trace_id),
+            span_id: u64::from_be_bytes(span_id),
+            flags: span.trace_flags().to_u8(),
+        }
     }
 
     /// Ends a request's span.
@@ -132,11 +137,6 @@ impl Span {
     }
 }
 
-/// The W3C trace context of a span.
-pub fn traceparent(span: &SpanContext) -> String {
-    format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags())
-}
-
 /// OTLP, on the runtime: the SDK exports from a thread of its own.
 #[derive(Debug)]
 struct Exporter {
@@ -147,21 +147,21 @@ struct Exporter {
 
 impl Exporter {
     fn new() -> Result<Self, Error> {
-        services::install_crypto();
-        let refused = |reason| Error::refused("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", reason);
-        let roots = Certificate::from_pem_bundle(&services::roots()?)
-            .map_err(|_| refused("the system's certificates are broken"))?;
+        tls::install_crypto();
+        let rejected = |reason| Error::rejected("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", reason);
+        let roots = Certificate::from_pem_bundle(&tls::roots()?)
+            .map_err(|_| rejected("the system's certificates are broken"))?;
         let client = Client::builder()
             .tls_certs_only(roots)
             .redirect(Policy::none())
             .connect_timeout(CONNECT_LIMIT)
             .timeout(REQUEST_LIMIT)
             .build()
-            .map_err(|_| refused("it has no client"))?;
+            .map_err(|_| rejected("it has no client"))?;
         // The message of a refusal repeats what it refuses.
         let otlp = Otlp::builder().with_http().with_http_client(client);
         Ok(Self {
-            otlp: otlp.build().map_err(|_| refused("it is no URL"))?,
+            otlp: otlp.build().map_err(|_| rejected("it is no URL"))?,
             runtime: Handle::current(),
             failing: AtomicBool::new(false),
         })

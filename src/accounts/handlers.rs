@@ -2,19 +2,29 @@
 
 use axum::{extract::State, http::StatusCode, http::header::SET_COOKIE, response::IntoResponse};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::emails::{self, Kind};
 use super::store::{self, Account};
-use super::{email::EmailAddress, password::Password, tokens};
+use super::{confirm, limits, tokens};
+use super::{email_address::EmailAddress, password::Password};
 use crate::http::extract::{ClientIp, Json, UserAgent};
-use crate::mail::{self, Kind};
-use crate::sessions::{self, CurrentAccount, limit};
-use crate::{http::Result, http::problem::Problem, services::Limited, state::App};
+use crate::services::postgres::Transaction;
+use crate::sessions::{self, CurrentAccount};
+use crate::{http::Result, http::problem::Problem, state::App};
 
-/// What asking answers, whatever comes of it.
+fn email_address(text: &str) -> Result<EmailAddress> {
+    EmailAddress::parse(text).map_err(|error| Problem::field("email", error.to_string()))
+}
+
+/// The password in `field`, which is to be set for an email.
+fn new_password(field: &'static str, text: String, email: &EmailAddress) -> Result<Password> {
+    Password::parse(text, email).map_err(|error| Problem::field(field, error.to_string()))
+}
+
+/// The same 202 whether or not the account exists.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Accepted {}
 
@@ -30,22 +40,22 @@ pub(crate) struct Credentials {
     pub(crate) password: String,
 }
 
-/// Signs up. The work is the same for a taken address: what is mailed is decided when it is mailed.
+/// Signs up. The work is the same for a taken email: what is sent is decided when it is sent.
 #[utoipa::path(post, path = "/accounts", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn sign_up(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
     Json(body): Json<Credentials>,
 ) -> Result<impl IntoResponse> {
-    let email = EmailAddress::parse(&body.email)?;
-    let password = Password::parse("password", body.password, &email)?;
-    limit::credentials(&app, ip).await?;
-    limit::letters(&app, &email).await?;
+    let email = email_address(&body.email)?;
+    let password = new_password("password", body.password, &email)?;
+    limits::check_credentials(&app, ip).await?;
+    limits::check_emails(&app, email.as_str()).await?;
     let hash = app.hasher.hash(password.into()).await?;
-    let mut tx = app.db.begin().limited().await?;
-    let sign_up = tokens::insert_sign_up(&mut tx, &email, &hash).await?;
-    mail::enqueue(&mut tx, Kind::SignUp, email.as_str(), Some(sign_up)).await?;
-    tx.commit().limited().await?;
+    let mut tx = app.db.begin().await?;
+    let sign_up = store::insert_sign_up(&mut tx, &email, &hash).await?;
+    emails::enqueue(&mut tx, Kind::SignUp, email.as_str(), None, Some(sign_up)).await?;
+    tx.commit().await?;
     Ok(ACCEPTED)
 }
 
@@ -56,38 +66,38 @@ pub(super) struct Verification {
     token: String,
 }
 
-/// Confirms an address.
+/// Confirms an email.
 #[utoipa::path(post, path = "/verifications", tag = "accounts", responses((status = 204), (status = 429)))]
 pub(super) async fn verify(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
     Json(body): Json<Verification>,
 ) -> Result<StatusCode> {
-    limit::credentials(&app, ip).await?;
-    tokens::confirm(&app, &body.token).await?;
+    limits::check_credentials(&app, ip).await?;
+    confirm::confirm(&app, &body.token).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AskReset {
+pub(super) struct ResetRequest {
     #[schema(format = "email", max_length = 254, example = "ada@example.com")]
     email: String,
 }
 
-/// Asks for a reset. The work is the same for an unknown address: its letter is dropped when it is due.
+/// Requests a reset. The work is the same for an unknown email: it is dropped when it is to be sent.
 #[utoipa::path(post, path = "/password-resets", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
-pub(super) async fn ask_reset(
+pub(super) async fn request_reset(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
-    Json(body): Json<AskReset>,
+    Json(body): Json<ResetRequest>,
 ) -> Result<impl IntoResponse> {
-    let email = EmailAddress::parse(&body.email)?;
-    limit::credentials(&app, ip).await?;
-    limit::letters(&app, &email).await?;
-    let mut tx = app.db.begin().limited().await?;
-    mail::enqueue(&mut tx, Kind::Reset, email.as_str(), None).await?;
-    tx.commit().limited().await?;
+    let email = email_address(&body.email)?;
+    limits::check_credentials(&app, ip).await?;
+    limits::check_emails(&app, email.as_str()).await?;
+    let mut tx = app.db.begin().await?;
+    emails::enqueue(&mut tx, Kind::Reset, email.as_str(), None, None).await?;
+    tx.commit().await?;
     Ok(ACCEPTED)
 }
 
@@ -100,20 +110,20 @@ pub(super) struct Reset {
     password: String,
 }
 
-/// Sets a new password by a letter's token.
+/// Sets a new password by an email's token.
 #[utoipa::path(put, path = "/password-resets", tag = "accounts", responses((status = 204), (status = 429)))]
 pub(super) async fn reset(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
     Json(body): Json<Reset>,
 ) -> Result<StatusCode> {
-    limit::credentials(&app, ip).await?;
+    limits::check_credentials(&app, ip).await?;
     // Looked at before it is spent: a bad password does not cost the token, nor a bad token a hash.
-    let found = tokens::resettable(&app, &body.token).await?;
+    let found = tokens::find_resettable(&app.db, &body.token).await?;
     let (account_id, email) = found.ok_or(Problem::InvalidToken)?;
-    let password = Password::parse("password", body.password, &EmailAddress::parse(&email)?)?;
+    let password = new_password("password", body.password, &email_address(&email)?)?;
     let hash = app.hasher.hash(password.into()).await?;
-    tokens::reset(&app, &body.token, account_id, &hash).await?;
+    confirm::reset(&app, &body.token, account_id, &hash).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -138,46 +148,46 @@ pub(super) async fn show(State(app): State<App>, current: CurrentAccount) -> Res
 async fn confirmed(app: &App, ip: std::net::IpAddr, current: &CurrentAccount, password: String) -> Result<Account> {
     let account = store::find(&app.db, current.account_id).await?.ok_or(Problem::SignedOut)?;
     // A stolen session must not serve to guess the password.
-    limit::sign_in(app, ip, &account.email).await?;
+    limits::check_sign_in(app, ip, &account.email).await?;
     if !app.hasher.verify(password, Some(account.password_hash.clone())).await? {
         return Err(Problem::WrongPassword);
     }
-    limit::signed_in(app, ip, &account.email).await?;
+    limits::reset_sign_in(app, ip, &account.email).await?;
     Ok(account)
 }
 
-/// Locks an account whose password was given, unless it is another one by now; answers its address.
-async fn lock(conn: &mut PgConnection, account: &Account) -> Result<String> {
-    store::lock(conn, account.id, Some(&account.password_hash)).await?.ok_or(Problem::WrongPassword)
+/// Locks an account whose password was given, unless it is another one by now; answers its email.
+async fn lock(tx: &mut Transaction, account: &Account) -> Result<String> {
+    store::lock(tx, account.id, Some(&account.password_hash)).await?.ok_or(Problem::WrongPassword)
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AddressChange {
+pub(super) struct EmailChange {
     #[schema(format = "email", max_length = 254, example = "ada@example.com")]
     email: String,
     #[schema(example = "correct horse battery")]
     current_password: String,
 }
 
-/// Asks for another address: the new one is to confirm it, the old one is told.
+/// Requests another email: the new one is to confirm it, the old one gets a notice.
 #[utoipa::path(patch, path = "/accounts/current", tag = "accounts", security(("session" = [])),
     responses((status = 202, body = Accepted), (status = 429)))]
-pub(super) async fn change_address(
+pub(super) async fn change_email(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
     current: CurrentAccount,
-    Json(body): Json<AddressChange>,
+    Json(body): Json<EmailChange>,
 ) -> Result<impl IntoResponse> {
-    let email = EmailAddress::parse(&body.email)?;
+    let email = email_address(&body.email)?;
     let account = confirmed(&app, ip, &current, body.current_password).await?;
-    limit::letters(&app, &email).await?;
-    let mut tx = app.db.begin().limited().await?;
+    limits::check_emails(&app, email.as_str()).await?;
+    let mut tx = app.db.begin().await?;
     let old = lock(&mut tx, &account).await?;
-    let change = store::insert_address_change(&mut tx, account.id, &email).await?;
-    mail::enqueue(&mut tx, Kind::AddressChange, email.as_str(), Some(change)).await?;
-    mail::enqueue(&mut tx, Kind::AddressChangeAsked, &old, Some(account.id)).await?;
-    tx.commit().limited().await?;
+    let change = store::insert_email_change(&mut tx, account.id, &email).await?;
+    emails::enqueue(&mut tx, Kind::EmailChange, email.as_str(), Some(account.id), Some(change)).await?;
+    emails::enqueue(&mut tx, Kind::EmailChangeRequested, &old, Some(account.id), None).await?;
+    tx.commit().await?;
     Ok(ACCEPTED)
 }
 
@@ -201,17 +211,17 @@ pub(super) async fn change_password(
     Json(body): Json<PasswordChange>,
 ) -> Result<impl IntoResponse> {
     let account = confirmed(&app, ip, &current, body.current_password).await?;
-    let email = EmailAddress::parse(&account.email)?;
-    let password = Password::parse("new_password", body.new_password, &email)?;
+    let email = email_address(&account.email)?;
+    let password = new_password("new_password", body.new_password, &email)?;
     let hash = app.hasher.hash(password.into()).await?;
-    let mut tx = app.db.begin().limited().await?;
+    let mut tx = app.db.begin().await?;
     let email = lock(&mut tx, &account).await?;
     store::set_password(&mut tx, account.id, &hash).await?;
-    mail::enqueue(&mut tx, Kind::PasswordChanged, &email, Some(account.id)).await?;
-    // Before the commit: when they cannot be ended, nothing has changed.
-    sessions::store::end_all(&app.redis, account.id).await?;
+    emails::enqueue(&mut tx, Kind::PasswordChanged, &email, Some(account.id), None).await?;
+    // Before the commit: when they cannot be revoked, nothing has changed.
+    sessions::store::revoke_all(&app.redis, account.id).await?;
     let (session, _) = sessions::store::create(&app, account.id, &user_agent).await?;
-    tx.commit().limited().await?;
+    tx.commit().await?;
     let cookie = sessions::cookie(&app.config, Some(&session));
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]))
 }
@@ -223,7 +233,7 @@ pub(super) struct Erasure {
     current_password: String,
 }
 
-/// Erases the account and everything that is its own.
+/// Erases the account and everything that belongs to it.
 #[utoipa::path(delete, path = "/accounts/current", tag = "accounts", security(("session" = [])),
     responses((status = 204, headers(("Set-Cookie"))), (status = 429)))]
 pub(super) async fn destroy(
@@ -233,11 +243,11 @@ pub(super) async fn destroy(
     Json(body): Json<Erasure>,
 ) -> Result<impl IntoResponse> {
     let account = confirmed(&app, ip, &current, body.current_password).await?;
-    let mut tx = app.db.begin().limited().await?;
+    let mut tx = app.db.begin().await?;
     lock(&mut tx, &account).await?;
     store::erase(&mut tx, account.id).await?;
-    sessions::store::end_all(&app.redis, account.id).await?;
-    tx.commit().limited().await?;
+    sessions::store::revoke_all(&app.redis, account.id).await?;
+    tx.commit().await?;
     let cookie = sessions::cookie(&app.config, None);
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]))
 }

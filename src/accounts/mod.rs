@@ -1,42 +1,55 @@
-//! Accounts: sign-up, confirmation, resets and what an owner can do with one. Signing in is `sessions`.
+//! Accounts: sign-up, sign-in, resets, and what an owner can do with one.
 
-use sqlx::PgPool;
-use utoipa_axum::{router::OpenApiRouter, routes};
-
-use crate::{services::Limited, state::App};
-
-pub mod email;
-mod handlers;
+pub mod email_address;
 pub mod password;
 pub mod store;
+mod emails;
 mod tokens;
+mod confirm;
+mod limits;
+mod handlers;
+mod sign_in;
+mod pages;
 
-pub(crate) use handlers::Credentials;
+use serde::{Deserialize, Serialize};
+use tokio::time::Duration;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::jobs::{Failure, Job, Periodic, Tasks};
+use crate::state::App;
+
+pub(crate) use pages::pages;
 
 /// The routes, below the API's prefix.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(handlers::sign_up))
         .routes(routes!(handlers::verify))
-        .routes(routes!(handlers::ask_reset, handlers::reset))
-        .routes(routes!(handlers::show, handlers::change_address, handlers::destroy))
+        .routes(routes!(handlers::request_reset, handlers::reset))
+        .routes(routes!(handlers::show, handlers::change_email, handlers::destroy))
         .routes(routes!(handlers::change_password))
+        .routes(routes!(sign_in::create))
 }
 
-/// Deletes what has expired: tokens at once, sign-ups and changes of address after a week, letters after a
-/// month. Answers how many rows.
-pub(crate) async fn clean_up(db: &PgPool) -> sqlx::Result<u64> {
-    let (mut tx, mut rows) = (db.begin().limited().await?, 0);
-    // After a long absence of workers there is more to delete than a query of a request may take.
-    sqlx::query("set local statement_timeout = '30s'").execute(&mut *tx).limited().await?;
-    for delete in [
-        sqlx::query!("delete from token where expires_at < now()"),
-        sqlx::query!("delete from sign_up where created_at < now() - interval '7 days'"),
-        sqlx::query!("delete from address_change where created_at < now() - interval '7 days'"),
-        sqlx::query!("delete from letter where created_at < now() - interval '30 days'"),
-    ] {
-        rows += delete.execute(&mut *tx).await?.rows_affected();
+/// Adds the jobs of accounts.
+pub(crate) fn jobs(tasks: Tasks) -> Tasks {
+    tasks.with::<emails::SendAccountEmail>().with_periodic::<CleanUpAccounts>()
+}
+
+/// Deletes tokens, sign-ups and changes of email that have expired.
+#[derive(Default, Deserialize, Serialize)]
+struct CleanUpAccounts {}
+
+impl Job for CleanUpAccounts {
+    const NAME: &'static str = "clean_up_accounts";
+
+    async fn run(self, app: App) -> Result<(), Failure> {
+        let rows = store::delete_expired(&app.db).await?;
+        tracing::info!(rows, "accounts cleaned up");
+        Ok(())
     }
-    tx.commit().limited().await?;
-    Ok(rows)
+}
+
+impl Periodic for CleanUpAccounts {
+    const EVERY: Duration = Duration::from_secs(600);
 }

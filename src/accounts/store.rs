@@ -1,16 +1,18 @@
 //! Accounts in Postgres, which is all that can fail here.
 //!
 //! Whatever changes an account locks its row first, so that two changes wait for each other and never
-//! deadlock, and so that [`still_valid`] waits for a change that is under way.
+//! deadlock, and so that [`is_valid`] waits for a change that is in flight.
 
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
+use tokio::time::Duration;
 use uuid::Uuid;
 
-use super::email::EmailAddress;
-use crate::services::Limited;
+use super::{email_address::EmailAddress, tokens};
+use crate::mail;
+use crate::services::postgres::{Postgres, Transaction};
 
-/// Who can sign in since the address was confirmed, unless an operator has disabled the account.
+/// Someone who can sign in, unless an operator has disabled the account.
 #[allow(missing_docs, reason = "the fields are columns")]
 pub struct Account {
     pub id: Uuid,
@@ -20,7 +22,7 @@ pub struct Account {
     pub created_at: OffsetDateTime,
 }
 
-/// The account of an address.
+/// The account of an email.
 pub async fn find_by_email(db: impl PgExecutor<'_>, email: &EmailAddress) -> sqlx::Result<Option<Account>> {
     let account = sqlx::query_as!(
         Account,
@@ -30,11 +32,11 @@ pub async fn find_by_email(db: impl PgExecutor<'_>, email: &EmailAddress) -> sql
             where email = $1"#,
         email.as_str(),
     );
-    account.fetch_optional(db).limited().await
+    account.fetch_optional(db).await
 }
 
 /// The account of a session, unless it is disabled.
-pub(super) async fn find(db: &PgPool, id: Uuid) -> sqlx::Result<Option<Account>> {
+pub(super) async fn find(db: &Postgres, id: Uuid) -> sqlx::Result<Option<Account>> {
     let account = sqlx::query_as!(
         Account,
         r#"select id, email, password_hash, false as "disabled!",
@@ -43,12 +45,12 @@ pub(super) async fn find(db: &PgPool, id: Uuid) -> sqlx::Result<Option<Account>>
             where id = $1 and disabled_at is null"#,
         id,
     );
-    account.fetch_optional(db).limited().await
+    account.fetch_optional(db).await
 }
 
 /// Whether an account may be signed in with the password whose hash was checked. Asked after the session was
-/// made: a change that is under way is waited for, so that either it ends the session or this says no.
-pub(crate) async fn still_valid(db: &PgPool, id: Uuid, password_hash: &str) -> sqlx::Result<bool> {
+/// made: a change that is in flight is waited for, so that either it revokes the session or this says no.
+pub(crate) async fn is_valid(db: &Postgres, id: Uuid, password_hash: &str) -> sqlx::Result<bool> {
     let found = sqlx::query_scalar!(
         "select id from account
           where id = $1 and password_hash = $2 and disabled_at is null
@@ -56,16 +58,12 @@ pub(crate) async fn still_valid(db: &PgPool, id: Uuid, password_hash: &str) -> s
         id,
         password_hash,
     );
-    Ok(found.fetch_optional(db).limited().await?.is_some())
+    Ok(found.fetch_optional(db).await?.is_some())
 }
 
-/// Locks an account until the transaction ends, and answers its address; none if it is gone or disabled, or
+/// Locks an account until the transaction ends, and answers its email; none if it is gone or disabled, or
 /// if its password is another than the one that was checked.
-pub(crate) async fn lock(
-    conn: &mut PgConnection,
-    id: Uuid,
-    password_hash: Option<&str>,
-) -> sqlx::Result<Option<String>> {
+pub(crate) async fn lock(tx: &mut Transaction, id: Uuid, password_hash: Option<&str>) -> sqlx::Result<Option<String>> {
     let email = sqlx::query_scalar!(
         "select email from account
           where id = $1 and disabled_at is null and password_hash = coalesce($2, password_hash)
@@ -73,13 +71,19 @@ pub(crate) async fn lock(
         id,
         password_hash,
     );
-    email.fetch_optional(conn).limited().await
+    email.fetch_optional(tx).await
 }
 
-/// Adds an account, and drops the sign-ups of its address; none if the address is taken.
-pub async fn create(conn: &mut PgConnection, email: &str, password_hash: &str) -> sqlx::Result<Option<Uuid>> {
-    // First, since who confirms one of them has locked it before the address is taken.
-    delete_sign_ups(conn, email).await?;
+/// Whether an email has an account.
+pub(super) async fn is_taken(db: &Postgres, email: &str) -> sqlx::Result<bool> {
+    let account = sqlx::query_scalar!("select id from account where email = $1", email);
+    Ok(account.fetch_optional(db).await?.is_some())
+}
+
+/// Adds an account, and drops the sign-ups of its email; none if the email is taken.
+pub async fn create(tx: &mut Transaction, email: &str, password_hash: &str) -> sqlx::Result<Option<Uuid>> {
+    // First, since who confirms one of them has locked it before the email is taken.
+    delete_sign_ups(tx, email).await?;
     let account = sqlx::query_scalar!(
         "insert into account (id, email, password_hash) values ($1, $2, $3)
              on conflict do nothing
@@ -88,54 +92,49 @@ pub async fn create(conn: &mut PgConnection, email: &str, password_hash: &str) -
         email,
         password_hash,
     );
-    account.fetch_optional(conn).limited().await
+    account.fetch_optional(tx).await
 }
 
-/// Sets the password of a locked account. Whatever an older password's owner has asked for is void.
-pub(super) async fn set_password(conn: &mut PgConnection, id: Uuid, password_hash: &str) -> sqlx::Result<()> {
+/// Sets the password of a locked account. What was requested with an older password is invalidated.
+pub(super) async fn set_password(tx: &mut Transaction, id: Uuid, password_hash: &str) -> sqlx::Result<()> {
     let set = sqlx::query!("update account set password_hash = $2 where id = $1", id, password_hash);
-    set.execute(&mut *conn).limited().await?;
-    void(conn, id).await
+    set.execute(&mut *tx).await?;
+    invalidate(tx, id).await
 }
 
-/// Sets the address of a locked account, which fails if it has been taken meanwhile. Resets that were sent to
-/// the old one are void.
-pub(super) async fn set_email(conn: &mut PgConnection, id: Uuid, email: &str) -> sqlx::Result<()> {
-    delete_sign_ups(conn, email).await?;
+/// Sets the email of a locked account, which fails if it has been taken meanwhile. Resets that were sent to
+/// the old one are invalidated.
+pub(super) async fn set_email(tx: &mut Transaction, id: Uuid, email: &str) -> sqlx::Result<()> {
+    delete_sign_ups(tx, email).await?;
     let set = sqlx::query!("update account set email = $2 where id = $1", id, email);
-    set.execute(&mut *conn).limited().await?;
-    void(conn, id).await
+    set.execute(&mut *tx).await?;
+    invalidate(tx, id).await
 }
 
-/// Deletes an account's reset tokens and its pending change of address.
-async fn void(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
-    let tokens = sqlx::query!(
-        "delete from token using letter
-          where letter.id = token.letter_id and letter.account_id = $1 and letter.kind = 'reset'",
-        id,
-    );
-    tokens.execute(&mut *conn).limited().await?;
-    delete_address_change(conn, id).await
+/// Invalidates an account's reset tokens and its pending change of email.
+async fn invalidate(tx: &mut Transaction, id: Uuid) -> sqlx::Result<()> {
+    tokens::delete_resets(tx, id, None).await?;
+    delete_email_change(tx, id).await
 }
 
-/// Adds a change of address in the place of an older one, which takes its letters along.
-pub(super) async fn insert_address_change(
-    conn: &mut PgConnection,
+/// Adds a change of email in the place of an older one.
+pub(super) async fn insert_email_change(
+    tx: &mut Transaction,
     account_id: Uuid,
     email: &EmailAddress,
 ) -> sqlx::Result<Uuid> {
-    delete_address_change(conn, account_id).await?;
+    delete_email_change(tx, account_id).await?;
     let change = sqlx::query_scalar!(
-        "insert into address_change (id, account_id, email) values ($1, $2, $3) returning id",
+        "insert into email_change (id, account_id, email) values ($1, $2, $3) returning id",
         Uuid::now_v7(),
         account_id,
         email.as_str(),
     );
-    change.fetch_one(conn).limited().await
+    change.fetch_one(tx).await
 }
 
-/// Disables or enables the account of an address; answers its id.
-pub async fn set_disabled(conn: &mut PgConnection, email: &EmailAddress, disabled: bool) -> sqlx::Result<Option<Uuid>> {
+/// Disables or enables the account of an email; answers its id.
+pub async fn set_disabled(tx: &mut Transaction, email: &EmailAddress, disabled: bool) -> sqlx::Result<Option<Uuid>> {
     let account = sqlx::query_scalar!(
         "update account set disabled_at = case when $2 then coalesce(disabled_at, now()) end
           where email = $1
@@ -143,26 +142,62 @@ pub async fn set_disabled(conn: &mut PgConnection, email: &EmailAddress, disable
         email.as_str(),
         disabled,
     );
-    account.fetch_optional(conn).limited().await
+    account.fetch_optional(tx).await
 }
 
-/// Erases an account with all that is its own, and every trace of its address.
-pub async fn erase(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
+/// Erases an account with all that is its own, and every trace of its email.
+pub async fn erase(tx: &mut Transaction, id: Uuid) -> sqlx::Result<()> {
     let account = sqlx::query_scalar!("delete from account where id = $1 returning email", id);
-    let Some(email) = account.fetch_optional(&mut *conn).limited().await? else {
+    let Some(email) = account.fetch_optional(&mut *tx).await? else {
         return Ok(());
     };
-    let letters = sqlx::query!("delete from letter where recipient = $1", email);
-    letters.execute(&mut *conn).limited().await?;
-    delete_sign_ups(conn, &email).await
+    mail::store::delete_to(&mut *tx, &email).await?;
+    delete_sign_ups(tx, &email).await
 }
 
-async fn delete_sign_ups(conn: &mut PgConnection, email: &str) -> sqlx::Result<()> {
+/// Adds a pending sign-up.
+pub(super) async fn insert_sign_up(
+    tx: &mut Transaction,
+    email: &EmailAddress,
+    password_hash: &str,
+) -> sqlx::Result<Uuid> {
+    let sign_up = sqlx::query_scalar!(
+        "insert into sign_up (id, email, password_hash) values ($1, $2, $3) returning id",
+        Uuid::now_v7(),
+        email.as_str(),
+        password_hash,
+    );
+    sign_up.fetch_one(tx).await
+}
+
+/// Locks the pending sign-ups of an email; answers the id and the password's hash of each.
+pub(super) async fn lock_sign_ups(tx: &mut Transaction, email: &str) -> sqlx::Result<Vec<(Uuid, String)>> {
+    let sign_ups = sqlx::query!("select id, password_hash from sign_up where email = $1 order by id for update", email);
+    let sign_ups = sign_ups.fetch_all(tx).await?;
+    Ok(sign_ups.into_iter().map(|sign_up| (sign_up.id, sign_up.password_hash)).collect())
+}
+
+async fn delete_sign_ups(tx: &mut Transaction, email: &str) -> sqlx::Result<()> {
     let sign_ups = sqlx::query!("delete from sign_up where email = $1", email);
-    sign_ups.execute(conn).limited().await.map(drop)
+    sign_ups.execute(tx).await.map(drop)
 }
 
-async fn delete_address_change(conn: &mut PgConnection, account_id: Uuid) -> sqlx::Result<()> {
-    let change = sqlx::query!("delete from address_change where account_id = $1", account_id);
-    change.execute(conn).limited().await.map(drop)
+async fn delete_email_change(tx: &mut Transaction, account_id: Uuid) -> sqlx::Result<()> {
+    let change = sqlx::query!("delete from email_change where account_id = $1", account_id);
+    change.execute(tx).await.map(drop)
+}
+
+/// Deletes what has expired: tokens at once, sign-ups and changes of email after a week. Answers how many rows.
+pub(super) async fn delete_expired(db: &Postgres) -> sqlx::Result<u64> {
+    // After a long absence of workers there is more to delete than a query of a request may take.
+    let (mut tx, mut rows) = (db.begin_slow(Duration::from_secs(30)).await?, 0);
+    for delete in [
+        sqlx::query!("delete from token where expires_at < now()"),
+        sqlx::query!("delete from sign_up where created_at < now() - interval '7 days'"),
+        sqlx::query!("delete from email_change where created_at < now() - interval '7 days'"),
+    ] {
+        rows += delete.execute(&mut tx).await?.rows_affected();
+    }
+    tx.commit().await?;
+    Ok(rows)
 }

@@ -1,108 +1,124 @@
-//! What waits for a link in a letter, and what the link confirms. A token is spent by deleting it: one of
-//! many at once gets it.
+//! The tokens behind the links in emails: minted when an email is sent, spent once. Only their hashes are stored.
 
-use sqlx::PgConnection;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{email::EmailAddress, store};
-use crate::mail::{self, Kind};
-use crate::{http::Result, http::problem::Problem, services::Limited, sessions, state::App};
+use crate::mail::store::Email;
+use crate::services::postgres::{Postgres, Transaction};
 
-/// Adds a pending sign-up.
-pub(super) async fn insert_sign_up(
-    conn: &mut PgConnection,
-    email: &EmailAddress,
-    password_hash: &str,
-) -> sqlx::Result<Uuid> {
-    let sign_up = sqlx::query_scalar!(
-        "insert into sign_up (id, email, password_hash) values ($1, $2, $3) returning id",
-        Uuid::now_v7(),
-        email.as_str(),
-        password_hash,
+/// Mints the token of an email that asks for a confirmation, for 24 hours; none if the sign-up or the change that it
+/// is about is gone.
+pub(super) async fn mint_confirmation(db: &Postgres, email: &Email) -> sqlx::Result<Option<String>> {
+    let mut tx = db.begin().await?;
+    let subject = sqlx::query_scalar!(
+        r#"select id as "id!" from sign_up where id = $1 union all select id from email_change where id = $1"#,
+        email.subject_id,
     );
-    sign_up.fetch_one(conn).limited().await
+    if subject.fetch_optional(&mut tx).await?.is_none() {
+        return Ok(None);
+    }
+    let token = mint(&mut tx, email.id, 24).await?;
+    tx.commit().await?;
+    Ok(Some(token))
 }
 
-/// Confirms an address: a sign-up's or a change's.
-pub(super) async fn confirm(app: &App, token: &str) -> Result<()> {
-    let hash = mail::hash(token);
-    let mut tx = app.db.begin().limited().await?;
-    let about = sqlx::query!(
-        r#"select sign_up.id as "sign_up?", address_change.account_id as "account?",
-                  coalesce(sign_up.email, address_change.email) as "email!"
+/// Mints a token that resets the password of an email's recipient, for 60 minutes, and invalidates those of other
+/// emails; none if the recipient has no account, or a disabled one.
+pub(super) async fn mint_reset(db: &Postgres, email: &Email) -> sqlx::Result<Option<String>> {
+    let mut tx = db.begin().await?;
+    let account = sqlx::query_scalar!(
+        "select id from account where email = $1 and disabled_at is null for update",
+        email.recipient,
+    );
+    let Some(account) = account.fetch_optional(&mut tx).await? else {
+        return Ok(None);
+    };
+    let owned = sqlx::query!("update outbox_email set account_id = $2 where id = $1", email.id, account);
+    owned.execute(&mut tx).await?;
+    delete_resets(&mut tx, account, Some(email.id)).await?;
+    let token = mint(&mut tx, email.id, 1).await?;
+    tx.commit().await?;
+    Ok(Some(token))
+}
+
+/// Mints a token for an email's link, which works for some hours.
+async fn mint(tx: &mut Transaction, email_id: Uuid, hours: i32) -> sqlx::Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let token = URL_SAFE_NO_PAD.encode(bytes);
+    let stored = sqlx::query!(
+        "insert into token (hash, email_id, expires_at) values ($1, $2, now() + make_interval(hours => $3))",
+        &hash(&token),
+        email_id,
+        hours,
+    );
+    stored.execute(tx).await?;
+    Ok(token)
+}
+
+/// What a token confirms.
+pub(super) enum Confirmation {
+    /// A sign-up of this email.
+    SignUp(Uuid, String),
+    /// The change of an account to this email.
+    EmailChange(Uuid, String),
+}
+
+/// What an unexpired token confirms.
+pub(super) async fn find_confirmation(tx: &mut Transaction, token: &str) -> sqlx::Result<Option<Confirmation>> {
+    let found = sqlx::query!(
+        r#"select sign_up.id as "sign_up?", email_change.account_id as "account?",
+                  coalesce(sign_up.email, email_change.email) as "email!"
              from token
-             join letter on letter.id = token.letter_id
-             left join sign_up on sign_up.id = letter.sign_up_id
-             left join address_change on address_change.id = letter.address_change_id
+             join outbox_email on outbox_email.id = token.email_id
+             left join sign_up on sign_up.id = outbox_email.subject_id
+             left join email_change on email_change.id = outbox_email.subject_id
             where token.hash = $1 and token.expires_at > now()
-              and letter.kind in ('sign_up', 'address_change')"#,
-        hash,
+              and coalesce(sign_up.id, email_change.id) is not null"#,
+        &hash(token),
     );
-    let about = about.fetch_optional(&mut *tx).limited().await?.ok_or(Problem::InvalidToken)?;
-    if let Some(sign_up) = about.sign_up {
-        confirm_sign_up(&mut tx, &hash, sign_up, &about.email).await?;
-    }
-    if let Some(account) = about.account {
-        confirm_address(&mut tx, &hash, account, &about.email).await?;
-        // Before the commit: when they cannot be ended, nothing has changed.
-        sessions::store::end_all(&app.redis, account).await?;
-    }
-    Ok(tx.commit().limited().await?)
+    let found = found.fetch_optional(tx).await?;
+    Ok(found.and_then(|found| match (found.sign_up, found.account) {
+        (Some(sign_up), _) => Some(Confirmation::SignUp(sign_up, found.email)),
+        (None, account) => account.map(|account| Confirmation::EmailChange(account, found.email)),
+    }))
 }
 
-async fn confirm_sign_up(tx: &mut PgConnection, hash: &[u8], id: Uuid, email: &str) -> Result<()> {
-    // All of the address, in one order, before the token: confirming another one deletes this token.
-    let sign_ups = sqlx::query!("select id, password_hash from sign_up where email = $1 order by id for update", email);
-    let sign_ups = sign_ups.fetch_all(&mut *tx).limited().await?;
-    spend(tx, hash).await?;
-    let sign_up = sign_ups.into_iter().find(|sign_up| sign_up.id == id);
-    let sign_up = sign_up.ok_or(Problem::InvalidToken)?;
-    let created = store::create(tx, email, &sign_up.password_hash).await?;
-    created.map(drop).ok_or(Problem::InvalidToken)
-}
-
-async fn confirm_address(tx: &mut PgConnection, hash: &[u8], account_id: Uuid, email: &str) -> Result<()> {
-    let old = store::lock(tx, account_id, None).await?.ok_or(Problem::InvalidToken)?;
-    spend(tx, hash).await?;
-    let set = store::set_email(tx, account_id, email).await;
-    set.map_err(|error| match error.as_database_error() {
-        Some(taken) if taken.is_unique_violation() => Problem::InvalidToken,
-        _ => error.into(),
-    })?;
-    Ok(mail::enqueue(tx, Kind::AddressChanged, &old, Some(account_id)).await?)
-}
-
-/// The account whose password a token may reset, with its address.
-pub(super) async fn resettable(app: &App, token: &str) -> sqlx::Result<Option<(Uuid, String)>> {
+/// The account whose password an unexpired token may reset, with its email.
+pub(super) async fn find_resettable(db: &Postgres, token: &str) -> sqlx::Result<Option<(Uuid, String)>> {
     let account = sqlx::query!(
         "select account.id, account.email
            from token
-           join letter on letter.id = token.letter_id
-           join account on account.id = letter.account_id
+           join outbox_email on outbox_email.id = token.email_id
+           join account on account.id = outbox_email.account_id
           where token.hash = $1 and token.expires_at > now()
-            and letter.kind = 'reset' and account.disabled_at is null",
-        &mail::hash(token),
+            and outbox_email.kind = 'reset' and account.disabled_at is null",
+        &hash(token),
     );
-    let account = account.fetch_optional(&app.db).limited().await?;
+    let account = account.fetch_optional(db).await?;
     Ok(account.map(|account| (account.id, account.email)))
 }
 
-/// Spends a reset's token on a new password, and signs the account out everywhere.
-pub(super) async fn reset(app: &App, token: &str, account_id: Uuid, password_hash: &str) -> Result<()> {
-    let mut tx = app.db.begin().limited().await?;
-    let email = store::lock(&mut tx, account_id, None).await?.ok_or(Problem::InvalidToken)?;
-    spend(&mut tx, &mail::hash(token)).await?;
-    store::set_password(&mut tx, account_id, password_hash).await?;
-    mail::enqueue(&mut tx, Kind::PasswordChanged, &email, Some(account_id)).await?;
-    // Before the commit: when they cannot be ended, nothing has changed.
-    sessions::store::end_all(&app.redis, account_id).await?;
-    Ok(tx.commit().limited().await?)
+/// Spends a token. Answers whether it was there and unexpired.
+pub(super) async fn spend(tx: &mut Transaction, token: &str) -> sqlx::Result<bool> {
+    let spent = sqlx::query!("delete from token where hash = $1 and expires_at > now()", &hash(token));
+    Ok(spent.execute(tx).await?.rows_affected() > 0)
 }
 
-async fn spend(tx: &mut PgConnection, hash: &[u8]) -> Result<()> {
-    let spent = sqlx::query!("delete from token where hash = $1 and expires_at > now()", hash);
-    match spent.execute(tx).limited().await?.rows_affected() {
-        0 => Err(Problem::InvalidToken),
-        _ => Ok(()),
-    }
+/// Invalidates the reset tokens of an account, but for those of one email.
+pub(super) async fn delete_resets(tx: &mut Transaction, account_id: Uuid, but: Option<Uuid>) -> sqlx::Result<()> {
+    let tokens = sqlx::query!(
+        "delete from token using outbox_email
+          where outbox_email.id = token.email_id and outbox_email.account_id = $1
+            and outbox_email.kind = 'reset' and outbox_email.id is distinct from $2",
+        account_id,
+        but,
+    );
+    tokens.execute(tx).await.map(drop)
+}
+
+/// What is stored of a token.
+fn hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token.as_bytes()).to_vec()
 }

@@ -1,23 +1,22 @@
-//! XII: an operator's hand in the accounts.
+//! XII: what operators do with accounts.
 
 use std::{error::Error, process::ExitCode};
 
-use app::accounts::password::{Hasher, Password};
-use app::admin::sentence;
-use app::services::{self, Limited};
-use app::{accounts::email::EmailAddress, accounts::store, config::Config, sessions};
+use app::accounts::{email_address::EmailAddress, password::Password, store};
+use app::services::postgres::{Postgres, Transaction};
+use app::services::redis::Redis;
+use app::{config::Config, hasher::Hasher, sessions};
 use clap::Parser;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-const UNKNOWN: &str = "no account has this address";
+const UNKNOWN: &str = "no account has this email";
 
 /// Creates, disables, enables, erases and signs out accounts.
 #[derive(Parser)]
 enum Command {
-    /// Creates an account without a letter; a password is made and printed.
+    /// Creates an account without a confirmation; a password is made and printed.
     Create {
-        /// The account's address.
+        /// The account's email.
         email: String,
         /// Reads the password from standard input instead.
         #[arg(long)]
@@ -38,8 +37,8 @@ fn main() -> ExitCode {
 }
 
 async fn act(command: Command, config: Config) -> Result<String, Box<dyn Error>> {
-    let (db, redis) = (services::database(&config)?, services::redis(&config)?);
-    let mut tx = db.begin().limited().await?;
+    let (db, redis) = (Postgres::new(&config)?, Redis::new(&config)?);
+    let mut tx = db.begin().await?;
     let signed_out = match command {
         Command::Create { email, password } => create(&mut tx, &parse(&email)?, password).await.map(|()| None)?,
         Command::Enable { email } => set_disabled(&mut tx, &email, false).await.map(|_| None)?,
@@ -51,34 +50,34 @@ async fn act(command: Command, config: Config) -> Result<String, Box<dyn Error>>
         }
         Command::SignOut { email } => Some(find(&mut tx, &email).await?),
     };
-    // Before the commit, so that a sign-in under way waits, and then sees the change.
+    // Before the commit, so that a sign-in in flight waits, and then sees the change.
     if let Some(account) = signed_out {
-        sessions::store::end_all(&redis, account).await?;
+        sessions::store::revoke_all(&redis, account).await?;
     }
-    tx.commit().limited().await?;
+    tx.commit().await?;
     Ok("done".into())
 }
 
 fn parse(email: &str) -> Result<EmailAddress, String> {
-    EmailAddress::parse(email).map_err(sentence)
+    EmailAddress::parse(email).map_err(|error| format!("the email {error}"))
 }
 
-async fn find(conn: &mut PgConnection, email: &str) -> Result<Uuid, Box<dyn Error>> {
-    let account = store::find_by_email(conn, &parse(email)?).await?;
+async fn find(tx: &mut Transaction, email: &str) -> Result<Uuid, Box<dyn Error>> {
+    let account = store::find_by_email(tx, &parse(email)?).await?;
     Ok(account.ok_or(UNKNOWN)?.id)
 }
 
-async fn set_disabled(conn: &mut PgConnection, email: &str, disabled: bool) -> Result<Uuid, Box<dyn Error>> {
-    let account = store::set_disabled(conn, &parse(email)?, disabled).await?;
+async fn set_disabled(tx: &mut Transaction, email: &str, disabled: bool) -> Result<Uuid, Box<dyn Error>> {
+    let account = store::set_disabled(tx, &parse(email)?, disabled).await?;
     Ok(account.ok_or(UNKNOWN)?)
 }
 
-async fn create(conn: &mut PgConnection, email: &EmailAddress, given: bool) -> Result<(), Box<dyn Error>> {
+async fn create(tx: &mut Transaction, email: &EmailAddress, given: bool) -> Result<(), Box<dyn Error>> {
     let password = app::admin::password(given)?;
-    let parsed = Password::parse("password", password.clone(), email).map_err(sentence)?;
-    let hash = Hasher::default().hash(parsed.into()).await.map_err(sentence)?;
-    let created = store::create(conn, email.as_str(), &hash).await?;
-    created.ok_or("the address has an account already")?;
+    let parsed = Password::parse(password.clone(), email).map_err(|error| format!("the password {error}"))?;
+    let hash = Hasher::default().hash(parsed.into()).await?;
+    let created = store::create(tx, email.as_str(), &hash).await?;
+    created.ok_or("the email has an account already")?;
     if !given {
         println!("password: {password}");
     }

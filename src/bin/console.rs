@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use app::admin::{self, Error};
+use app::services::postgres;
 use clap::Parser;
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
@@ -19,7 +20,7 @@ struct Args {
 
 fn main() -> ExitCode {
     admin::run(async |args: Args, config| {
-        let mut connection = app::services::database(&config)?.acquire().await?;
+        let mut connection = PgConnection::connect_with(&postgres::options(&config)?).await?;
         let interactive = io::stdin().is_terminal();
         let mut lines = io::stdin().lines();
         loop {

@@ -3,9 +3,11 @@
 use std::{process::ExitCode, time::Duration};
 
 use app::admin::{self, Error};
-use app::{config::Config, mail::Mailer, release, services, storage::Storage};
+use app::services::{postgres, redis::Redis, s3::Storage, smtp::Mailer, tls};
+use app::{config::Config, schema};
 use clap::Parser;
 use serde::Serialize;
+use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -59,14 +61,14 @@ fn main() -> ExitCode {
 /// Errors: nothing on this machine answers as a living process does.
 async fn process(config: &Config) -> Result<String, Error> {
     let port = config.metrics_port.unwrap_or(config.port);
-    services::install_crypto();
+    tls::install_crypto();
     let client = reqwest::Client::builder().no_proxy().build()?;
     client.get(format!("http://127.0.0.1:{port}/health/live")).send().await?.error_for_status()?;
     Ok(String::new())
 }
 
 async fn checks(config: &Config) -> [Check; 5] {
-    let redis = async { Ok(services::redis(config)?.check().await?) };
+    let redis = async { Ok(Redis::new(config)?.check().await?) };
     let mail = async { Ok(Mailer::new(config)?.check().await?) };
     let storage = async { Ok(Storage::new(config)?.check().await?) };
     let (database, redis, mail, storage) = tokio::join!(
@@ -100,12 +102,8 @@ fn public_url(config: &Config) -> Check {
 }
 
 async fn database(config: &Config) -> Result<(), Error> {
-    let mut connection = match services::database(config)?.acquire().await {
-        // A pool hides why it cannot connect.
-        Err(sqlx::Error::PoolTimedOut) => return Err("Postgres does not answer".into()),
-        connection => connection?,
-    };
-    match release::is_migrated(&mut connection).await? {
+    let mut connection = PgConnection::connect_with(&postgres::options(config)?).await?;
+    match schema::is_current(&mut connection).await? {
         true => Ok(()),
         false => Err(PENDING.into()),
     }

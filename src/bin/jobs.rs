@@ -1,8 +1,9 @@
-//! Factor XII: an operator's look at the queue, and a hand in it.
+//! XII: what operators see of the queue, and how they step in.
 
 use std::process::ExitCode;
 
-use app::{admin, jobs, services};
+use app::services::postgres::Postgres;
+use app::{admin, jobs::admin as jobs};
 use clap::Parser;
 
 const NOT_FOUND: &str = "no such job, or it is running";
@@ -34,7 +35,7 @@ enum Command {
 
 fn main() -> ExitCode {
     admin::run(async |command, config| {
-        let db = services::database(&config)?;
+        let db = Postgres::new(&config)?;
         match command {
             Command::List { dead } => {
                 Ok(format!("ID\tTASK\tATTEMPTS\tDUE\tLAST ERROR\n{}", jobs::list(&db, dead).await?.join("\n")))

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use app::{admin, release};
+use app::{admin, schema};
 use clap::Parser;
 
 /// Brings the database up to date. It can be run again, and many times at once.
@@ -16,10 +16,10 @@ struct Args {
 fn main() -> ExitCode {
     admin::run(async |args: Args, config| {
         if !args.status {
-            release::migrate(&config).await?;
+            schema::migrate(&config).await?;
             return Ok("the database is up to date".into());
         }
-        let lines = release::status(&config).await?.into_iter().map(|(migration, applied)| {
+        let lines = schema::status(&config).await?.into_iter().map(|(migration, applied)| {
             let state = if applied { "applied" } else { "pending" };
             format!("{state}\t{}\t{}\n", migration.version, migration.description)
         });

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use app::{admin, release};
+use app::{admin, schema};
 
 fn main() -> ExitCode {
     admin::describe("Empties, migrates and seeds the database, which ALLOW_RESET must name");
     admin::run_with(async |config| {
-        release::reset(&config).await?;
+        schema::reset(&config).await?;
         println!("the database is empty and up to date");
-        release::seed(&config, false).await
+        admin::seed(&config, false).await
     })
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use app::{admin, release};
+use app::admin;
 use clap::Parser;
 
 /// Makes the demo's account and what it shows. It can be run again: what is there is kept.
@@ -14,5 +14,5 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    admin::run(async |args: Args, config| release::seed(&config, args.password).await)
+    admin::run(async |args: Args, config| admin::seed(&config, args.password).await)
 }

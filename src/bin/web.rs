@@ -2,12 +2,9 @@
 
 use std::process::ExitCode;
 
-use app::{http, server};
+use app::{process, web};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    server::process("web", "Answers HTTP on PORT until it is told to stop", async |app, stop| {
-        server::run(app.clone(), http::router(app), stop).await
-    })
-    .await
+    process::run("web", "Answers HTTP on PORT until it is told to stop", web::run).await
 }

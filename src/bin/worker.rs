@@ -2,14 +2,12 @@
 
 use std::process::ExitCode;
 
-use app::{server, traces, worker};
+use app::{process, worker};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    server::process("worker", "Runs jobs until it is told to stop", async |app, stop| {
-        tracing::info!("running jobs");
+    process::run("worker", "Runs jobs until it is told to stop", async |app, stop| {
         worker::run(app, stop).await;
-        traces::stop(traces::STOP_LIMIT).await;
         Ok(())
     })
     .await

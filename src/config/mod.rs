@@ -17,6 +17,9 @@ pub use types::LogFormat;
 pub use variables::schema;
 use variables::{VARIABLES, Variable};
 
+/// The exit code of a process whose config is wrong: `EX_CONFIG` of sysexits.
+pub const EXIT_CODE: u8 = 78;
+
 /// One field, one variable; what each means stands in `variables.rs`, and so do the defaults.
 #[derive(Clone, Debug, Deserialize)]
 #[allow(missing_docs, reason = "the variable's own sentence is the documentation")]

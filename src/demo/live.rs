@@ -5,19 +5,19 @@ use std::sync::LazyLock;
 use axum::{Json, extract::State};
 use redis::Script;
 use serde::Serialize;
-use sqlx::PgPool;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::health::{self, Version};
+use crate::services::{postgres::Postgres, redis::Redis};
 use crate::sessions::{CurrentAccount, handlers::Device, store};
-use crate::{http::Result, jobs, services::Limited, services::Redis, state::App};
+use crate::{http::Result, jobs, jobs::admin::Depth, state::App};
 
 /// Which process answered, and what the account has in the attached services.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Live {
-    /// The same as `/version` tells.
+    /// The same as `/version`.
     answered_by: Version,
     /// The account's own, the newest first.
     sessions: Vec<Session>,
@@ -25,7 +25,7 @@ pub(super) struct Live {
     redis_keys: u64,
     queue: Queue,
     /// The account's own last ones, the newest first.
-    letters: Vec<Letter>,
+    emails: Vec<Email>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -43,7 +43,7 @@ struct Queue {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Letter {
+struct Email {
     kind: String,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
@@ -56,11 +56,11 @@ struct Letter {
 #[utoipa::path(get, path = "/live", tag = "demo", security(("session" = [])), responses((status = 200, body = Live)))]
 pub(super) async fn show(State(app): State<App>, current: CurrentAccount) -> Result<Json<Live>> {
     let (sessions, redis_keys) = sessions(&app.redis, &current).await?;
-    let (ready, oldest_ready_seconds, dead) = jobs::depth(&app.db).limited().await?;
-    let letters = letters(&app.db, current.account_id).await?;
-    let Json(answered_by) = health::version(State(app)).await;
+    let Depth { ready, oldest_ready_seconds, dead } = jobs::admin::depth(&app.db).await?;
+    let emails = emails(&app.db, current.account_id).await?;
+    let Json(answered_by) = health::version().await;
     let queue = Queue { ready, oldest_ready_seconds, dead };
-    Ok(Json(Live { answered_by, sessions, redis_keys, queue, letters }))
+    Ok(Json(Live { answered_by, sessions, redis_keys, queue, emails }))
 }
 
 /// KEYS: the account's index. Answers the number of all keys, then the record and the time to live of each session.
@@ -79,27 +79,26 @@ async fn sessions(redis: &Redis, current: &CurrentAccount) -> Result<(Vec<Sessio
     let script = SESSIONS.key(store::index(current.account_id));
     let (redis_keys, found): (u64, Vec<(String, i64)>) = redis.invoke(&script).await?;
     let now = redis.now();
-    let mut living: Vec<_> =
-        found.into_iter().filter_map(|(record, ttl)| Some((store::living(&record, now)?, ttl))).collect();
-    living.sort_by_key(|(session, _)| std::cmp::Reverse((session.created_at, session.id)));
+    let mut unexpired: Vec<_> =
+        found.into_iter().filter_map(|(record, ttl)| Some((store::unexpired(&record, now)?, ttl))).collect();
+    unexpired.sort_by_key(|(session, _)| std::cmp::Reverse((session.created_at, session.id)));
     let shown = |(session, ttl_seconds)| Session { device: Device::new(session, current.session_id), ttl_seconds };
-    let sessions = living.into_iter().map(shown).collect();
+    let sessions = unexpired.into_iter().map(shown).collect();
     Ok((sessions, redis_keys))
 }
 
-/// A letter is the account's by name; while it has no account, by the address it goes to.
-async fn letters(db: &PgPool, account_id: Uuid) -> sqlx::Result<Vec<Letter>> {
-    let letters = sqlx::query_as!(
-        Letter,
+/// An email is the account's by its id; while a reset has none, by its recipient.
+async fn emails(db: &Postgres, account_id: Uuid) -> sqlx::Result<Vec<Email>> {
+    let emails = sqlx::query_as!(
+        Email,
         r#"select kind, created_at as "created_at: OffsetDateTime", sent_at as "sent_at: OffsetDateTime"
-             from letter
+             from outbox_email
             where account_id = $1
-               or address_change_id in (select id from address_change where account_id = $1)
-               or (account_id is null and address_change_id is null
+               or (account_id is null and subject_id is null
                    and recipient = (select email from account where id = $1))
             order by created_at desc, id desc
             limit 5"#,
         account_id,
     );
-    letters.fetch_all(db).limited().await
+    emails.fetch_all(db).await
 }

@@ -30,7 +30,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if bytes.trim_ascii_start().starts_with(b"[") {
             return Err(Problem::field("body", "must be a JSON object"));
         }
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| refusal(&error))
+        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| rejection(&error))?;
+        json.end().map(|()| Self(value)).map_err(|_| Problem::BadRequest(NOT_JSON.into()))
     }
 }
 
@@ -40,18 +42,21 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// Says what is wrong without repeating what was sent, which may be a password.
-fn refusal(error: &serde_json::Error) -> Problem {
-    if error.classify() != Category::Data {
-        return Problem::BadRequest("The body is not valid JSON.".into());
+const NOT_JSON: &str = "The body is not valid JSON.";
+
+/// Says what is wrong without repeating what was sent, which may be a password. serde names an unknown field in its
+/// text, where its path does not reach.
+fn rejection(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    if error.inner().classify() != Category::Data {
+        return Problem::BadRequest(NOT_JSON.into());
     }
-    let text = error.to_string();
-    let name: String = text.split('`').nth(1).unwrap_or("body").chars().take(100).collect();
+    let (text, path) = (error.inner().to_string(), error.path().to_string());
+    let named: String = text.split('`').nth(1).unwrap_or("body").chars().take(100).collect();
     match text.split(' ').next() {
-        Some("missing") => Problem::field(name, "is required"),
-        Some("duplicate") => Problem::field(name, "is given twice"),
-        Some("unknown") => Problem::field(name, "is not known"),
-        _ => Problem::field("body", "has a field of the wrong type"),
+        Some("missing") => Problem::field(named, "is required"),
+        Some("duplicate") => Problem::field(named, "is given twice"),
+        Some("unknown") => Problem::field(named, "is not known"),
+        _ => Problem::field(if path == "." { "body".into() } else { path }, "is of the wrong type"),
     }
 }
 
@@ -74,7 +79,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let pairs = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
-        T::deserialize(MapDeserializer::new(pairs)).map(Self).map_err(|error| refusal(&error))
+        let query = MapDeserializer::<_, serde_json::Error>::new(pairs);
+        serde_path_to_error::deserialize(query).map(Self).map_err(|error| rejection(&error))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What every request goes through, and every answer bears.
+//! What every request goes through, and every answer carries.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -11,18 +11,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 
+use super::extract::is_json;
 use super::problem::Problem;
-use super::{context::CURRENT, context::RequestContext, extract::is_json};
-use crate::{config::Config, state::App, telemetry, traces};
+use crate::context::{self, Context};
+use crate::{config::Config, metrics, state::App, traces};
 
 const BODY_LIMIT: usize = 1 << 20;
 const BODY_DEADLINE: Duration = Duration::from_secs(60);
-/// How many bodies of more than some bytes may be under way, as nobody has to sign in to send one.
-static LARGE: Semaphore = Semaphore::const_new(64);
+/// A body of more bytes needs a permit.
 const SMALL: u64 = 16 << 10;
 /// What is read, and for how long, of a body that is refused: a client that still sends
 /// finds its connection reset and never sees the answer.
@@ -51,36 +51,36 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
     let method = request.method().clone();
-    let (trace, context) = {
+    let (trace, request_id) = {
         let text = |name: &str| request.headers().get(name)?.to_str().ok();
         let trace = traces::Span::request(method.as_str(), route, text("traceparent"));
-        let context = RequestContext::new(text("x-request-id"), &trace);
-        (trace, context)
+        (trace, context::request_id_of(text("x-request-id")))
     };
     // Of the highest level, so that warnings and errors keep their ids where INFO is off.
     let span = tracing::error_span!(
         "request",
-        request_id = context.request_id,
+        request_id,
         trace_id = trace.trace_id(),
-        method = telemetry::known(method.as_str()),
+        method = metrics::known_method(method.as_str()),
         route = route.unwrap_or_default(),
     );
-    let request_id = HeaderValue::from_str(&context.request_id);
+    let header = HeaderValue::from_str(&request_id);
+    let context = Context { request_id: Some(request_id), traceparent: trace.traceparent() };
     forget_host(&mut request);
 
     let answer = async {
-        let answer = AssertUnwindSafe(limited(&app.config, request, next)).catch_unwind().await;
+        let answer = AssertUnwindSafe(limited(&app, request, next)).catch_unwind().await;
         answer.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response())
     };
-    let mut response = CURRENT.scope(context, answer.instrument(span.clone())).await;
+    let mut response = context::scope(context, answer.instrument(span.clone())).await;
 
     let status = response.status().as_u16();
     let elapsed = start.elapsed().as_secs_f64();
     let latency_ms = (elapsed * 1e6).round() / 1e3;
     span.in_scope(|| tracing::info!(status, latency_ms, "request"));
-    telemetry::observe(method.as_str(), route, status, elapsed);
+    metrics::observe_request(method.as_str(), route, status, elapsed);
     trace.answered(status);
-    if let Ok(request_id) = request_id {
+    if let Ok(request_id) = header {
         response.headers_mut().insert(REQUEST_ID, request_id);
     }
     security_headers(&app.config, response.headers_mut());
@@ -116,11 +116,11 @@ pub fn same_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response
 }
 
 /// Reads the body, then runs the handler, each within its time.
-async fn limited(config: &Config, request: Request, next: Next) -> Response {
+async fn limited(app: &App, request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().is_some();
     let (json, body) = (is_json(request.headers()), !request.body().is_end_stream());
     let request = if matched && json && body {
-        match Box::pin(buffered(request)).await {
+        match Box::pin(buffered(app, request)).await {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
         }
@@ -129,12 +129,12 @@ async fn limited(config: &Config, request: Request, next: Next) -> Response {
     };
     // What is no JSON its own route reads, or nobody does.
     let rest = if body && !json { BODY_DEADLINE } else { Duration::ZERO };
-    let limit = rest + Duration::from_secs(config.request_timeout_seconds);
+    let limit = rest + Duration::from_secs(app.config.request_timeout_seconds);
     let answer = timeout(limit, next.run(request)).await;
     answer.unwrap_or_else(|_| Problem::Timeout.into_response())
 }
 
-async fn buffered(request: Request) -> Result<Request, Problem> {
+async fn buffered(app: &App, request: Request) -> Result<Request, Problem> {
     let length = request.body().size_hint().lower();
     let waits = request.headers().contains_key(header::EXPECT);
     let (parts, mut body) = request.into_parts();
@@ -145,7 +145,7 @@ async fn buffered(request: Request) -> Result<Request, Problem> {
         return Err(Problem::TooLarge);
     }
     let small = body.size_hint().upper().is_some_and(|most| most <= SMALL);
-    let _place = if small { None } else { Some(LARGE.try_acquire().map_err(|_| Problem::Busy)?) };
+    let _permit = if small { None } else { Some(app.large_bodies.try_acquire().map_err(|_| Problem::Busy)?) };
     let read = Limited::new(&mut body, BODY_LIMIT).collect();
     match timeout(BODY_DEADLINE, read).await {
         Ok(Ok(read)) => Ok(Request::from_parts(parts, Body::from(read.to_bytes()))),
@@ -153,7 +153,7 @@ async fn buffered(request: Request) -> Result<Request, Problem> {
             discard(&mut body).await;
             Err(Problem::TooLarge)
         }
-        Ok(Err(_)) => Err(Problem::BadRequest("The body broke off.".into())),
+        Ok(Err(_)) => Err(Problem::BadRequest("The body was aborted.".into())),
         Err(_) => Err(Problem::BodyTimeout),
     }
 }

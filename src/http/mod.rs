@@ -1,11 +1,15 @@
-//! HTTP: the router is a table of contents.
+//! HTTP: what every route shares, from the extractors to the error.
 
-pub mod context;
+pub mod problem;
 pub mod extract;
-pub mod health;
+pub mod limit;
+pub mod etag;
+pub mod cursor;
+pub mod idempotency;
 pub mod middleware;
 pub mod openapi;
-pub mod problem;
+pub mod health;
+pub mod metrics;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -17,14 +21,12 @@ use problem::Problem;
 /// A handler's result.
 pub type Result<T> = std::result::Result<T, Problem>;
 
-/// Every route, with its part of the contract.
-fn routes() -> OpenApiRouter<App> {
-    crate::routes().merge(health::routes()).merge(openapi::routes())
-}
+/// Routes with their part of the contract.
+pub type Routes = fn() -> OpenApiRouter<App>;
 
-/// Every route, and what every route keeps.
-pub fn router(app: App) -> Router {
-    Router::from(routes())
+/// The routes of the domains and of the process, and what every route keeps.
+pub fn router(app: App, domains: Routes) -> Router {
+    Router::from(domains().merge(health::routes()).merge(openapi::routes(domains)))
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         // From the inside out:

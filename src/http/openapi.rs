@@ -1,19 +1,20 @@
 //! The API's contract, as OpenAPI 3.1: what is special about a route stands at its handler, what holds for all here.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, OnceLock};
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::{http::StatusCode, response::IntoResponse, routing::get};
+use axum::{Extension, http::StatusCode, response::IntoResponse, routing::get};
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::middleware::SECURITY;
+use super::{Routes, middleware::SECURITY};
 use crate::state::App;
 
-/// The document and the page that shows it.
-pub(super) fn routes() -> OpenApiRouter<App> {
+/// The document of all routes, and the page that shows it.
+pub(super) fn routes(domains: Routes) -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(show))
+        .layer(Extension(Document { domains, text: Arc::default() }))
         .routes(routes!(docs))
         .route("/assets/docs.js", get(async || page("text/javascript", include_str!("docs.js"))))
         .route("/assets/docs.css", get(async || page("text/css", include_str!("docs.css"))))
@@ -21,9 +22,16 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// The contract of this API.
 #[utoipa::path(get, path = "/openapi.json", tag = "process", responses((status = 200, body = Object)))]
-async fn show() -> impl IntoResponse {
-    static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());
-    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], DOCUMENT.as_str())
+async fn show(Extension(Document { domains, text }): Extension<Document>) -> impl IntoResponse {
+    let text = text.get_or_init(|| document(domains).to_string()).clone();
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], text)
+}
+
+/// Made when it is first asked for: most processes never are.
+#[derive(Clone)]
+struct Document {
+    domains: Routes,
+    text: Arc<OnceLock<String>>,
 }
 
 /// The contract, to read.
@@ -37,9 +45,10 @@ pub(crate) fn page(kind: &'static str, body: &'static str) -> impl IntoResponse 
     ([(CONTENT_TYPE, format!("{kind}; charset=utf-8")), (CACHE_CONTROL, "no-cache".into())], body)
 }
 
-/// The whole document.
-pub fn document() -> Value {
-    let mut document = json!(super::routes().into_openapi());
+/// The whole document, with the routes of the domains.
+pub fn document(domains: Routes) -> Value {
+    let routes = domains().merge(super::health::routes()).merge(routes(domains));
+    let mut document = json!(routes.into_openapi());
     let common: Value = serde_json::from_str(include_str!("openapi.json")).unwrap_or_default();
     document["info"] = common["info"].clone();
     document["info"]["title"] = env!("CARGO_PKG_NAME").into();
@@ -48,7 +57,7 @@ pub fn document() -> Value {
     components["securitySchemes"] = common["securitySchemes"].clone();
     components["schemas"]["Problem"] = common["Problem"].clone();
     for (status, kinds) in common["problems"].as_object().into_iter().flatten() {
-        components["responses"][status] = refusal(status, kinds);
+        components["responses"][status] = problem(status, kinds);
     }
     for name in headers() {
         components["headers"][name] = json!({ "schema": { "type": "string" } });
@@ -67,13 +76,13 @@ fn entries(object: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
     object.as_object_mut().into_iter().flatten()
 }
 
-/// What every answer bears.
+/// The headers of every answer.
 fn headers() -> impl Iterator<Item = &'static str> {
     let names = ["cache-control", "strict-transport-security", "x-request-id"];
     SECURITY.iter().map(|(name, _)| name.as_str()).chain(names)
 }
 
-fn refusal(status: &str, kinds: &Value) -> Value {
+fn problem(status: &str, kinds: &Value) -> Value {
     let types: Vec<_> = kinds.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut response = json!({
         "description": format!("{}: `{}`", reason(status), types.join("`, `")),
@@ -96,7 +105,7 @@ fn reason(status: &str) -> &'static str {
     status.and_then(|status| status.canonical_reason()).unwrap_or_default()
 }
 
-/// Adds to an operation what follows from its form: its problems, and the headers that every answer bears.
+/// Adds to an operation what follows from its form: its problems, and the headers of every answer.
 fn complete(method: &str, operation: &mut Value) {
     let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
     let takes = |place| parameters.iter().any(|parameter| parameter["in"] == place);
@@ -117,7 +126,7 @@ fn complete(method: &str, operation: &mut Value) {
         let described = description != "";
         match (status.as_str() >= "400", described) {
             (true, false) => *response = json!({ "$ref": format!("#/components/responses/{status}") }),
-            (true, true) => *response = refusal(status, &Value::Null),
+            (true, true) => *response = problem(status, &Value::Null),
             (false, _) => {
                 for name in headers() {
                     response["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });

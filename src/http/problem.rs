@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::context;
+use crate::{context, hasher};
 
 /// What is wrong with one field of a body.
 #[derive(Clone, Debug, Serialize)]
@@ -36,12 +36,12 @@ pub enum Problem {
     BodyTimeout,
     Invalid(Vec<FieldError>),
     /// A domain's own: the status, the stable end of the type, the sentence.
-    Refused(u16, &'static str, &'static str),
+    Rejected(u16, &'static str, &'static str),
     InvalidToken,
     /// For so many seconds.
     RateLimited(u64),
     Busy,
-    /// A service that the request needs is out of reach.
+    /// A service that the request needs is unreachable.
     Unavailable(String),
     /// The process should get no requests; with the checks that tell why.
     NotReady(Value),
@@ -58,7 +58,7 @@ impl Problem {
     /// The status, the stable end of the type, and the sentence.
     fn parts(&self) -> (u16, &'static str, &str) {
         match self {
-            Self::Refused(status, kind, sentence) => (*status, kind, sentence),
+            Self::Rejected(status, kind, sentence) => (*status, kind, sentence),
             Self::BadRequest(sentence) => (400, "bad-request", sentence),
             Self::SignedOut => (401, "signed-out", "Please sign in."),
             // The same for an address that is not known.
@@ -119,6 +119,15 @@ impl IntoResponse for Problem {
         };
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
         response
+    }
+}
+
+impl From<hasher::Error> for Problem {
+    fn from(error: hasher::Error) -> Self {
+        match error {
+            hasher::Error::Busy => Self::Busy,
+            failed => Self::Internal(failed.to_string()),
+        }
     }
 }
 

@@ -1,22 +1,27 @@
-//! Factor VIII: the queue, in Postgres. A job is added in the transaction of the change that calls
-//! for it, so that both happen or neither does.
+//! VIII Concurrency: the job queue, one table in Postgres. A job is added in the transaction of the change that calls
+//! for it, so that both happen or neither does; any worker runs it, at least once.
+//!
+//! A job is a type that its domain owns: it says its name, its limits and what it does, and stands in a line of the
+//! domain's `jobs`.
 
-pub(crate) mod driver;
+pub mod admin;
+mod lease;
+mod queue;
+pub mod worker;
 
-use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use sqlx::{PgConnection, PgPool};
 
-/// How often a job is tried before it is dead: with the back-off, for an hour.
-const MAX_ATTEMPTS: i32 = 12;
-
-/// The revision of the queue's schema that this version of the code is for.
-pub(crate) const REVISION: i64 = 22;
+use crate::services::{postgres::Transaction, smtp::SendError};
+use crate::{context, release, state::App};
 
 /// How a job failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// For now: the job is tried again, later and later.
+    /// For now: the job is run again, later and later.
     #[error("{0}")]
     Retry(String),
     /// For good: the job is dead at once, and is kept for an operator.
@@ -30,55 +35,111 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Temporary(reply) => Self::Retry(reply),
+            SendError::Permanent(reply) => Self::Dead(reply),
+        }
+    }
+}
+
+/// Work that a worker does. Its fields are the payload: ids, never a token or a text that is personal.
+pub trait Job: Serialize + DeserializeOwned + Send + 'static {
+    /// Its name in the queue, in logs and for operators.
+    const NAME: &'static str;
+    /// How often it is run before it is dead: with the back-off, for an hour.
+    const MAX_ATTEMPTS: i32 = 12;
+    /// How long one run may take.
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// A name of which at most one job waits; none where the same job may wait twice.
+    fn key(&self) -> Option<String> {
+        None
+    }
+
+    /// Does the work. It may be run again after it succeeded, or at the same time as one whose lease ran out.
+    fn run(self, app: App) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// A job that is run again and again, once for all workers.
+pub trait Periodic: Job + Default {
+    /// From one run to the next.
+    const EVERY: Duration;
+}
+
+/// Adds a job in the caller's transaction: a worker sees it once that commits. It does nothing where a job of its key
+/// waits already.
+pub async fn enqueue<J: Job>(tx: &mut Transaction, job: &J) -> sqlx::Result<()> {
+    let payload = serde_json::to_value(job).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    queue::add(tx, J::NAME, &payload, job.key().as_deref(), &json!(Origin::current())).await
+}
+
 /// The request that a job comes from, so that their logs and traces can be joined.
 #[derive(Default, Deserialize, Serialize)]
-pub struct Context {
-    pub(crate) request_id: Option<String>,
-    pub(crate) traceparent: Option<String>,
-    /// The release that added it.
-    pub(crate) release: Option<String>,
+struct Origin {
+    request_id: Option<String>,
+    traceparent: Option<String>,
+    release: Option<String>,
 }
 
-/// Adds a job within the caller's transaction: a worker sees it on commit. The payload must be a JSON object.
-pub(crate) async fn enqueue(
-    connection: &mut PgConnection,
-    task: &'static str,
-    mut payload: Value,
-    context: &Context,
-) -> sqlx::Result<()> {
-    payload["context"] = json!(context);
-    let sql = "select id from graphile_worker.add_job($1, payload => $2::json, max_attempts => $3)";
-    sqlx::query(sql).bind(task).bind(payload).bind(MAX_ATTEMPTS).execute(connection).await?;
-    Ok(())
+impl Origin {
+    fn current() -> Self {
+        let context = context::current();
+        Self {
+            traceparent: context.as_ref().map(|context| context.traceparent.to_string()),
+            request_id: context.and_then(|context| context.request_id),
+            release: Some(release::id().to_owned()),
+        }
+    }
 }
 
-/// The jobs that are not done, or only the dead ones, oldest first. A line each, tab-separated:
-/// number, task, attempts, when it is due, why it failed last. Payloads may be personal: none is told.
-pub async fn list(db: &PgPool, dead: bool) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar(include_str!("list.sql")).bind(dead).fetch_all(db).await
+/// The jobs that a worker knows, of all domains.
+#[derive(Default)]
+pub struct Tasks {
+    tasks: Vec<Task>,
+    schedule: Vec<(&'static str, Duration)>,
 }
 
-/// Makes a job, or every dead job, due now with all its attempts before it. A job that is running
-/// is left alone. Returns how many were made due.
-pub async fn retry(db: &PgPool, id: Option<i64>) -> sqlx::Result<u64> {
-    Ok(sqlx::query(include_str!("retry.sql")).bind(id).execute(db).await?.rows_affected())
+/// What a worker knows of a type of job.
+#[derive(Clone, Copy)]
+struct Task {
+    name: &'static str,
+    max_attempts: i32,
+    timeout: Duration,
+    run: fn(App, Value) -> BoxFuture<'static, Result<(), Failure>>,
 }
 
-/// Deletes a job, unless it is running. Returns whether it was deleted.
-pub async fn discard(db: &PgPool, id: i64) -> sqlx::Result<bool> {
-    let sql = "delete from graphile_worker._private_jobs where id = $1 and locked_at is null";
-    Ok(sqlx::query(sql).bind(id).execute(db).await?.rows_affected() == 1)
+impl Tasks {
+    /// Adds a type of job.
+    #[must_use]
+    pub fn with<J: Job>(mut self) -> Self {
+        self.tasks.push(Task {
+            name: J::NAME,
+            max_attempts: J::MAX_ATTEMPTS,
+            timeout: J::TIMEOUT,
+            run: |app, payload| Box::pin(run::<J>(app, payload)),
+        });
+        self
+    }
+
+    /// Adds a type of job and its schedule.
+    #[must_use]
+    pub fn with_periodic<J: Periodic>(mut self) -> Self {
+        self.schedule.push((J::NAME, J::EVERY));
+        self.with::<J>()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.tasks.iter().map(|task| task.name.to_owned()).collect()
+    }
+
+    fn find(&self, name: &str) -> Option<Task> {
+        self.tasks.iter().find(|task| task.name == name).copied()
+    }
 }
 
-/// How much waits: the jobs that are due, the seconds for which the oldest of them has been due, and the dead jobs.
-pub(crate) async fn depth(db: &PgPool) -> sqlx::Result<(i64, f64, i64)> {
-    sqlx::query_as(include_str!("depth.sql")).fetch_one(db).await
-}
-
-/// Records a failure once the queue has released the job as failed: replaces its back-off, which has no jitter and
-/// grows to hours, and its message, which is a Rust debug string. It does nothing if the job has moved on.
-pub(crate) async fn settle(db: &PgPool, id: i64, attempt: i16, failure: &Failure) -> sqlx::Result<()> {
-    let dead = matches!(failure, Failure::Dead(_));
-    let update = sqlx::query(include_str!("settle.sql")).bind(id).bind(attempt).bind(failure.to_string()).bind(dead);
-    update.execute(db).await.map(drop)
+async fn run<J: Job>(app: App, payload: Value) -> Result<(), Failure> {
+    let job: J = serde_json::from_value(payload).map_err(|error| Failure::Dead(format!("payload: {error}")))?;
+    job.run(app).await
 }

@@ -11,7 +11,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::stdout::Stdout;
-use super::{instance, process, release};
+use crate::release;
 
 /// The members of every line; a field of such a name gets another.
 const RESERVED: [&str; 6] = ["timestamp", "level", "target", "process", "release", "instance"];
@@ -27,7 +27,8 @@ pub(super) fn line(level: &str, message: &str, field: &'static str, value: impl 
 fn whole(level: &str, target: &str, fields: &Fields) -> Vec<u8> {
     static TAIL: OnceLock<String> = OnceLock::new();
     let tail = TAIL.get_or_init(|| {
-        let (process, release, instance) = (json!(process()), json!(release()), json!(instance()));
+        let (process, release, instance) =
+            (json!(release::process()), json!(release::id()), json!(release::instance()));
         format!("\"process\":{process},\"release\":{release},\"instance\":{instance}}}\n")
     });
     let now = OffsetDateTime::now_utc();

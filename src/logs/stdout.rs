@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,19 +9,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::{io::Errno, stdio::stdout};
 
+use crate::metrics::LOG_LINES_DROPPED;
+
 /// How long a reader may let a full pipe wait, once in every [`PATIENCE_EVERY`].
 const PATIENCE: Duration = Duration::from_millis(20);
 const PATIENCE_EVERY: Duration = Duration::from_secs(1);
 /// What a pipe that says it is writable takes at once (`PIPE_BUF`).
 const PIECE: usize = 4096;
 
+/// A static, since the process has one stdout, and panics have no state at hand.
 static OUTLET: Mutex<Option<Outlet>> = Mutex::new(None);
-static DROPPED: AtomicU64 = AtomicU64::new(0);
-
-/// How many lines were dropped because nobody read them.
-pub fn dropped() -> u64 {
-    DROPPED.load(Ordering::Relaxed)
-}
 
 /// Takes a whole line at each write, and writes it before it returns, or drops it.
 pub(crate) struct Stdout;
@@ -63,7 +59,7 @@ impl Outlet {
         }
         if self.untold > 0 || !self.put(line) {
             self.untold += 1;
-            DROPPED.fetch_add(1, Ordering::Relaxed);
+            LOG_LINES_DROPPED.inc();
         }
     }
 

@@ -1,108 +1,93 @@
-//! Letters: what is asked for is stored, and the worker mints the token, writes the letter and sends it.
+//! The outbox: emails are stored in the transaction that calls for them, and a job of their domain sends them.
+//!
+//! A domain that sends an email stores it ([`store::insert`]), adds a job of its own with the email's id, and in that
+//! job says what the email says ([`deliver`]). Nothing here has to know it.
 
-use std::time::Duration;
+pub mod store;
 
-use lettre::message::Message;
-use lettre::transport::smtp;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::transport::smtp::response::Code;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
-use tokio::time::timeout;
-use url::Url;
+use lettre::Address;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message, MultiPart};
+use serde::{Deserialize, Serialize};
+use tokio::time::Duration;
 
-use crate::config::{Config, ExposeSecret};
-use crate::jobs::Failure;
-use crate::services::{self, Error};
+use crate::jobs::{Failure, Job, Periodic, Tasks};
+use crate::{config::Config, state::App};
+use store::Email;
 
-mod letters;
-mod pages;
-mod store;
+/// Adds the jobs of the outbox.
+pub(crate) fn jobs(tasks: Tasks) -> Tasks {
+    tasks.with_periodic::<CleanUpOutbox>()
+}
 
-pub(crate) use letters::deliver;
-pub(crate) use pages::pages;
-pub(crate) use store::{Kind, enqueue, hash};
+/// Sends an email that was not sent yet, and records that. `template` is a text: the subject, an empty line, and
+/// paragraphs; the one that is `{link}` becomes a link.
+/// Errors: a failure for now when a service is unreachable; for good when the mail server rejects the email.
+pub async fn deliver(app: &App, email: &Email, template: &str, link: &str) -> Result<(), Failure> {
+    app.mailer.send(message(&app.config, email, template, link)?).await?;
+    Ok(store::set_sent(&app.db, email.id).await?)
+}
 
-const LIMIT: Duration = Duration::from_secs(15);
-const CHECK_LIMIT: Duration = Duration::from_secs(2);
-const SILENT: &str = "the mail server does not answer in time";
+fn message(config: &Config, email: &Email, template: &str, link: &str) -> Result<Message, Failure> {
+    let dead = |error: &dyn std::fmt::Display| Failure::Dead(error.to_string());
+    let recipient: Address = email.recipient.parse().map_err(|error| dead(&error))?;
+    let host = config.public_url.host_str().unwrap_or("localhost");
+    let (subject, body) = template.split_once("\n\n").unwrap_or((template, ""));
+    // Keeps out-of-office replies from answering (RFC 3834).
+    let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+    let automatic = HeaderValue::new(automatic, "auto-generated".to_owned());
+    Message::builder()
+        .from(config.mail_from.clone())
+        .to(Mailbox::new(None, recipient))
+        .subject(subject)
+        .message_id(Some(format!("<{}@{host}>", email.id)))
+        .raw_header(automatic)
+        .multipart(MultiPart::alternative_plain_html(body.replace("{link}", link), html(subject, body, link)))
+        .map_err(|error| dead(&error))
+}
 
-/// The SMTP server. Each letter has a connection of its own: one that a time-out left in the middle of a talk
-/// would take the answers to one letter for those to the next.
-#[derive(Clone)]
-pub struct Mailer(AsyncSmtpTransport<Tokio1Executor>);
+fn html(subject: &str, body: &str, link: &str) -> String {
+    let link = escape(link);
+    let paragraphs = body.trim().split("\n\n").map(|paragraph| match paragraph {
+        "{link}" => format!("<p><a href=\"{link}\">{link}</a></p>\n"),
+        text => format!("<p>{}</p>\n", escape(text)),
+    });
+    let (title, paragraphs) = (escape(subject), paragraphs.collect::<String>());
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n{paragraphs}</html>\n"
+    )
+}
 
-impl Mailer {
-    /// Attaches what `SMTP_URL` names. Nothing connects before the first letter.
-    /// Errors: the URL is refused, or a private CA cannot be read.
-    pub fn new(config: &Config) -> Result<Self, Error> {
-        services::install_crypto();
-        let url = Url::parse(config.smtp_url.expose_secret()).map_err(|_| refused("it is not a URL"))?;
-        let host = url.host_str().ok_or_else(|| refused("it has no host"))?;
-        // An IPv6 address has brackets in a URL alone.
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let (tls, port) = tls(&url, host)?;
-        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
-            .port(url.port().unwrap_or(port))
-            .tls(tls)
-            .timeout(Some(LIMIT));
-        if !url.username().is_empty() {
-            let password = services::decoded(url.password().unwrap_or_default());
-            transport = transport.credentials(Credentials::new(services::decoded(url.username()), password));
-        }
-        Ok(Self(transport.build()))
-    }
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
 
-    /// Asks the server whether it is there. Errors: it is not, or not within two seconds.
-    pub async fn check(&self) -> Result<(), Error> {
-        match timeout(CHECK_LIMIT, self.0.test_connection()).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Err(error)) => Err(Error::Down(error.to_string())),
-            Ok(Ok(false)) | Err(_) => Err(Error::Down(SILENT.into())),
-        }
-    }
+/// Deletes emails after a month.
+#[derive(Default, Deserialize, Serialize)]
+struct CleanUpOutbox {}
 
-    /// Hands a letter to the server.
-    async fn send(&self, message: Message) -> Result<(), Failure> {
-        match timeout(LIMIT, self.0.send(message)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(failure(&error)),
-            Err(_) => Err(Failure::Retry(SILENT.into())),
-        }
+impl Job for CleanUpOutbox {
+    const NAME: &'static str = "clean_up_outbox";
+
+    async fn run(self, app: App) -> Result<(), Failure> {
+        let rows = store::delete_old(&app.db).await?;
+        tracing::info!(rows, "emails cleaned up");
+        Ok(())
     }
 }
 
-/// For good where the server says so of the letter. A refused password is the operator's to mend, as is all
-/// that the server lacks.
-fn failure(error: &smtp::Error) -> Failure {
-    let operators = |code: Code| matches!(u16::from(code), 530 | 534 | 535 | 538);
-    // Servers like to repeat the recipient, whom neither the log nor the queue is to know.
-    let error_text = error.to_string();
-    let words = error_text.split(' ').map(|word| if word.contains('@') { "[address]" } else { word });
-    let reply = words.collect::<Vec<_>>().join(" ");
-    let for_good = error.is_permanent() && !error.status().is_some_and(operators);
-    if for_good { Failure::Dead(reply) } else { Failure::Retry(reply) }
+impl Periodic for CleanUpOutbox {
+    const EVERY: Duration = Duration::from_secs(600);
 }
 
-/// How to encrypt, and the port that goes with it.
-fn tls(url: &Url, host: &str) -> Result<(Tls, u16), Error> {
-    let asked = url.query_pairs().find(|(name, _)| name == "tls");
-    let asked = asked.as_ref().map(|(_, value)| value.as_ref());
-    let (kind, port): (fn(TlsParameters) -> Tls, u16) = match (url.scheme(), asked) {
-        ("smtps", _) => (Tls::Wrapper, 465),
-        (_, Some("required")) => (Tls::Required, 587),
-        (_, Some(_)) => (Tls::Opportunistic, 587),
-        (_, None) => return Ok((Tls::None, 25)),
-    };
-    let roots = Certificate::from_pem(&services::roots()?).map_err(refused)?;
-    let parameters = TlsParameters::builder(host.to_owned())
-        .certificate_store(CertificateStore::None)
-        .add_root_certificate(roots)
-        .build()
-        .map_err(refused)?;
-    Ok((kind(parameters), port))
-}
+#[cfg(test)]
+mod tests {
+    use super::html;
 
-fn refused(reason: impl std::fmt::Display) -> Error {
-    Error::refused("SMTP_URL", reason)
+    #[test]
+    fn the_link_is_a_link_and_the_rest_is_text() {
+        let html = html("Hi", "a < b\n\n{link}\n", "http://app.test/verify#t&u");
+        assert!(html.contains("<p>a &lt; b</p>"), "{html}");
+        assert!(html.contains("href=\"http://app.test/verify#t&amp;u\""), "{html}");
+    }
 }

@@ -1,136 +1,82 @@
-//! Letters and their tokens in Postgres.
+//! Emails in Postgres, which is all that can fail here.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::json;
-use sha2::{Digest, Sha256};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgExecutor;
+use tokio::time::Duration;
 use uuid::Uuid;
 
-use crate::services::Limited;
-use crate::{http, jobs};
+use crate::context;
+use crate::services::postgres::{Postgres, Transaction};
 
-/// What a letter is about, by its name in the database.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[allow(missing_docs, reason = "its template tells")]
-pub enum Kind {
-    SignUp,
-    Reset,
-    AddressChange,
-    /// To the old address.
-    AddressChangeAsked,
-    /// To the old address.
-    AddressChanged,
-    PasswordChanged,
+/// An email to send.
+pub struct NewEmail<'a> {
+    /// What it says: a name of the domain that sends it.
+    pub kind: &'a str,
+    /// An email address.
+    pub recipient: &'a str,
+    /// Whose email it is: it goes with the account.
+    pub account_id: Option<Uuid>,
+    /// The row that it is about, in a table of its domain.
+    pub subject_id: Option<Uuid>,
 }
 
-/// Has a letter sent once the caller's transaction commits. It is deleted along with what it is `about`: the
-/// sign-up or the change of address that it confirms, or the account.
-pub(crate) async fn enqueue(
-    conn: &mut PgConnection,
-    kind: Kind,
-    recipient: &str,
-    about: Option<Uuid>,
-) -> sqlx::Result<()> {
-    let id = Uuid::now_v7();
-    let context = http::context::current();
-    let (sign_up, address_change, account) = match kind {
-        Kind::SignUp => (about, None, None),
-        Kind::AddressChange => (None, about, None),
-        _ => (None, None, about),
-    };
-    let letter = sqlx::query!(
-        "insert into letter (id, kind, recipient, sign_up_id, address_change_id, account_id, request_id)
-         values ($1, $2, $3, $4, $5, $6, $7)",
-        id,
-        kind as Kind,
-        recipient,
-        sign_up,
-        address_change,
-        account,
-        context.request_id,
+/// An email that was not sent yet.
+#[allow(missing_docs, reason = "the fields are those of the new email")]
+pub struct Email {
+    pub id: Uuid,
+    pub kind: String,
+    pub recipient: String,
+    pub subject_id: Option<Uuid>,
+}
+
+/// Stores an email in the caller's transaction; answers its id, for the job that sends it.
+pub async fn insert(tx: &mut Transaction, email: &NewEmail<'_>) -> sqlx::Result<Uuid> {
+    let id = sqlx::query_scalar!(
+        "insert into outbox_email (id, kind, recipient, account_id, subject_id, request_id)
+         values ($1, $2, $3, $4, $5, $6)
+      returning id",
+        Uuid::now_v7(),
+        email.kind,
+        email.recipient,
+        email.account_id,
+        email.subject_id,
+        context::current().and_then(|context| context.request_id),
     );
-    letter.execute(&mut *conn).limited().await?;
-    jobs::enqueue(conn, "send_letter", json!({ "letter": id }), &context).limited().await
+    id.fetch_one(tx).await
 }
 
-/// A letter that is still to be sent.
-pub(super) struct Unsent {
-    pub(super) id: Uuid,
-    pub(super) kind: Kind,
-    pub(super) recipient: String,
-}
-
-/// A letter, unless it has been sent, or is gone with what it was about.
-pub(super) async fn unsent(db: &PgPool, id: Uuid) -> sqlx::Result<Option<Unsent>> {
-    let letter = sqlx::query_as!(
-        Unsent,
-        r#"select id, kind as "kind: Kind", recipient from letter where id = $1 and sent_at is null"#,
+/// An email, unless it was sent, or is gone with its account.
+pub async fn find_unsent(db: &Postgres, id: Uuid) -> sqlx::Result<Option<Email>> {
+    let email = sqlx::query_as!(
+        Email,
+        "select id, kind, recipient, subject_id from outbox_email where id = $1 and sent_at is null",
         id,
     );
-    letter.fetch_optional(db).limited().await
+    email.fetch_optional(db).await
 }
 
-/// Whether an address has an account.
-pub(super) async fn taken(db: &PgPool, email: &str) -> sqlx::Result<bool> {
-    let account = sqlx::query_scalar!("select id from account where email = $1", email);
-    Ok(account.fetch_optional(db).limited().await?.is_some())
+/// Records that an email was sent.
+pub(super) async fn set_sent(db: &Postgres, id: Uuid) -> sqlx::Result<()> {
+    let sent = sqlx::query!("update outbox_email set sent_at = now() where id = $1", id);
+    sent.execute(db).await.map(drop)
 }
 
-/// Marks a letter as sent.
-pub(super) async fn mark_sent(db: &PgPool, id: Uuid) -> sqlx::Result<()> {
-    let sent = sqlx::query!("update letter set sent_at = now() where id = $1", id);
-    sent.execute(db).limited().await.map(drop)
+/// Deletes an email that nobody is to get.
+pub async fn delete(db: &Postgres, id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("delete from outbox_email where id = $1", id).execute(db).await.map(drop)
 }
 
-/// Deletes a letter that nobody is to get.
-pub(super) async fn discard(db: &PgPool, id: Uuid) -> sqlx::Result<()> {
-    sqlx::query!("delete from letter where id = $1", id).execute(db).limited().await.map(drop)
+/// Deletes every email to a recipient.
+pub async fn delete_to(executor: impl PgExecutor<'_>, recipient: &str) -> sqlx::Result<()> {
+    let emails = sqlx::query!("delete from outbox_email where recipient = $1", recipient);
+    emails.execute(executor).await.map(drop)
 }
 
-/// Makes a token that resets the password of a letter's recipient, for 60 minutes, and voids those of other
-/// letters; none if the address has no account, or a disabled one.
-pub(super) async fn mint_reset(db: &PgPool, letter: &Unsent) -> sqlx::Result<Option<String>> {
-    let mut tx = db.begin().limited().await?;
-    let account = sqlx::query_scalar!(
-        "select id from account where email = $1 and disabled_at is null for update",
-        letter.recipient,
-    );
-    let Some(account) = account.fetch_optional(&mut *tx).limited().await? else {
-        return Ok(None);
-    };
-    let owned = sqlx::query!("update letter set account_id = $2 where id = $1", letter.id, account);
-    owned.execute(&mut *tx).limited().await?;
-    let older = sqlx::query!(
-        "delete from token using letter
-          where letter.id = token.letter_id and letter.account_id = $1
-            and letter.kind = 'reset' and letter.id <> $2",
-        account,
-        letter.id,
-    );
-    older.execute(&mut *tx).limited().await?;
-    let token = mint(&mut tx, letter.id, 1).await?;
-    tx.commit().limited().await?;
-    Ok(Some(token))
-}
-
-/// Makes a token for a letter's link, which works for some hours. Only its hash is stored.
-pub(super) async fn mint(conn: &mut PgConnection, letter: Uuid, hours: i32) -> sqlx::Result<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let token = URL_SAFE_NO_PAD.encode(bytes);
-    let stored = sqlx::query!(
-        "insert into token (hash, letter_id, expires_at)
-         values ($1, $2, now() + make_interval(hours => $3))",
-        &hash(&token),
-        letter,
-        hours,
-    );
-    stored.execute(conn).limited().await?;
-    Ok(token)
-}
-
-/// What is stored of a token.
-pub(crate) fn hash(token: &str) -> Vec<u8> {
-    Sha256::digest(token.as_bytes()).to_vec()
+/// Deletes what is older than a month; answers how many rows.
+pub(super) async fn delete_old(db: &Postgres) -> sqlx::Result<u64> {
+    // After a long absence of workers there is more to delete than a query of a request may take.
+    let mut tx = db.begin_slow(Duration::from_secs(30)).await?;
+    let old = sqlx::query!("delete from outbox_email where created_at < now() - interval '30 days'");
+    let rows = old.execute(&mut tx).await?.rows_affected();
+    tx.commit().await?;
+    Ok(rows)
 }

@@ -1,10 +1,10 @@
 //! What a client may write in a note, parsed at the edge.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::http::{Result, problem::Problem};
+use crate::http::{Result, cursor::present, problem::Problem};
 
 const TITLE_LIMIT: usize = 200;
 const BODY_LIMIT: usize = 100_000;
@@ -59,10 +59,10 @@ impl Draft {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Changes {
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Title, required = false)]
     title: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Body, required = false)]
     body: Option<String>,
 }
@@ -74,11 +74,6 @@ impl Changes {
         let title = self.title.as_deref().map(title).transpose()?;
         Ok((title, self.body.map(body).transpose()?))
     }
-}
-
-/// A field that may be left out, but is not null.
-pub(super) fn given<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
-    String::deserialize(from).map(Some)
 }
 
 fn title(text: &str) -> Result<String> {

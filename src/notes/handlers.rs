@@ -4,16 +4,17 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{ETAG, LOCATION};
 use axum::response::{IntoResponse, Response};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::etag::{self, IfMatch, IfNoneMatch};
 use super::fields::{Changes, Draft, NewNote};
-use super::page::{Page, Params};
+use super::params::Params;
 use super::store::{self, Note};
-use super::{etag::etag, key::IdempotencyKey};
+use crate::http::cursor::{Page, Position};
+use crate::http::etag::{IfMatch, IfNoneMatch, PRECONDITION_FAILED, etag};
 use crate::http::extract::{Json, Path, Query};
-use crate::{accounts, http::Result, http::problem::Problem, services::Limited, sessions::CurrentAccount, state::App};
+use crate::http::idempotency::IdempotencyKey;
+use crate::services::postgres::Transaction;
+use crate::{accounts, http::Result, http::problem::Problem, sessions::CurrentAccount, state::App};
 
 impl IntoResponse for Note {
     fn into_response(self) -> Response {
@@ -23,15 +24,15 @@ impl IntoResponse for Note {
 
 /// Lists the account's notes, the newest first.
 #[utoipa::path(get, path = "/notes", tag = "notes", security(("session" = [])), params(Params),
-    responses((status = 200, body = Page)))]
+    responses((status = 200, body = Page<Note>)))]
 pub(super) async fn index(
     State(app): State<App>,
     current: CurrentAccount,
     Query(params): Query<Params>,
-) -> Result<axum::Json<Page>> {
+) -> Result<axum::Json<Page<Note>>> {
     let list = params.parse(current.account_id)?;
     let notes = store::list(&app.db, &list).await?;
-    Ok(axum::Json(list.page(notes)))
+    Ok(axum::Json(list.window.page(notes, |note| Position { created_at: note.created_at, id: note.id })))
 }
 
 /// Shows a note, unless the client has it as it is.
@@ -60,39 +61,29 @@ pub(super) async fn show(
 pub(super) async fn create(
     State(app): State<App>,
     current: CurrentAccount,
-    IdempotencyKey(key): IdempotencyKey,
+    key: IdempotencyKey,
     Json(body): Json<NewNote>,
 ) -> Result<impl IntoResponse> {
     let draft = body.parse()?;
-    let mut tx = app.db.begin().limited().await?;
+    let mut tx = app.db.begin().await?;
     // Whoever makes a note of this account waits here, so that keys are used once and the count is right.
     let account = accounts::store::lock(&mut tx, current.account_id, None).await?;
     account.ok_or(Problem::SignedOut)?;
-    let note = match key {
-        Some(key) => insert_once(&mut tx, current.account_id, &key, &draft).await?,
-        None => insert(&mut tx, current.account_id, &draft).await?,
-    };
-    tx.commit().limited().await?;
+    let note = insert_once(&mut tx, current.account_id, &key, draft).await?;
+    tx.commit().await?;
     let location = format!("/api/v1/notes/{}", note.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], note))
 }
 
-async fn insert_once(tx: &mut PgConnection, account_id: Uuid, key: &str, draft: &Draft) -> Result<Note> {
-    store::delete_old_keys(tx, account_id).await?;
-    let Some(used) = store::find_key(tx, account_id, key).await? else {
-        let note = insert(tx, account_id, draft).await?;
-        store::insert_key(tx, account_id, key, draft, &note).await?;
-        return Ok(note);
-    };
-    if used.hash != draft.hash() {
-        return Err(Problem::field("Idempotency-Key", "was used for another note"));
+async fn insert_once(tx: &mut Transaction, account_id: Uuid, key: &IdempotencyKey, draft: Draft) -> Result<Note> {
+    const FULL: Problem = Problem::Rejected(409, "full", "This account has 1,000 notes. Please delete some of them.");
+    let hash = draft.hash();
+    if let Some(created) = key.find(tx, account_id, &hash).await? {
+        return Ok(Note::new(created.resource_id, created.created_at, draft));
     }
-    Ok(used.answer(draft))
-}
-
-async fn insert(tx: &mut PgConnection, account_id: Uuid, draft: &Draft) -> Result<Note> {
-    const FULL: Problem = Problem::Refused(409, "full", "This account has 1,000 notes. Please delete some of them.");
-    store::insert(tx, account_id, draft).await?.ok_or(FULL)
+    let note = store::insert(tx, account_id, &draft).await?.ok_or(FULL)?;
+    key.insert(tx, account_id, &hash, note.id).await?;
+    Ok(note)
 }
 
 /// Changes a note, if it is still the one that the client has seen.
@@ -133,5 +124,5 @@ pub(super) async fn destroy(
 /// Why nothing was changed: the note is not there, or is another by now.
 async fn missed(app: &App, account_id: Uuid, id: Uuid) -> Result<Problem> {
     let found = store::find(&app.db, account_id, id).await?;
-    Ok(found.map_or(Problem::NotFound, |_| etag::FAILED))
+    Ok(found.map_or(Problem::NotFound, |_| PRECONDITION_FAILED))
 }

@@ -1,11 +1,10 @@
-//! The images of notes in Postgres, and what is known of their files.
+//! The images of notes in Postgres, and what is known of their objects in storage.
 
-use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::store::Note;
-use crate::services::Limited;
+use crate::services::postgres::{Postgres, Transaction};
 
 /// Where a note's image is, and what it is.
 pub(super) struct Image {
@@ -15,7 +14,7 @@ pub(super) struct Image {
 }
 
 /// The image of a note of the account.
-pub(super) async fn find_image(db: &PgPool, account_id: Uuid, note_id: Uuid) -> sqlx::Result<Option<Image>> {
+pub(super) async fn find_image(db: &Postgres, account_id: Uuid, note_id: Uuid) -> sqlx::Result<Option<Image>> {
     let image = sqlx::query_as!(
         Image,
         "select key, content_type, preview_type
@@ -24,24 +23,24 @@ pub(super) async fn find_image(db: &PgPool, account_id: Uuid, note_id: Uuid) -> 
         account_id,
         note_id,
     );
-    image.fetch_optional(db).limited().await
+    image.fetch_optional(db).await
 }
 
-/// Tells of a file that is about to be stored: in ten minutes it is nobody's, unless it belongs to a note by then.
-pub(super) async fn announce_file(db: &PgPool, key: Uuid) -> sqlx::Result<()> {
-    let file = sqlx::query!("insert into note_file (key, due) values ($1, now() + interval '10 minutes')", key);
-    file.execute(db).limited().await.map(drop)
+/// Adds an upload that is about to be stored: in ten minutes it is an orphan, unless it belongs to a note by then.
+pub(super) async fn insert_upload(db: &Postgres, key: Uuid) -> sqlx::Result<()> {
+    let upload = sqlx::query!("insert into pending_upload (key, due) values ($1, now() + interval '10 minutes')", key);
+    upload.execute(db).await.map(drop)
 }
 
-/// Gives a file to a note of the account, in the place of the one it has; none if there is no such note.
+/// Gives an upload to a note of the account, in the place of the image it has; none if there is no such note.
 pub(super) async fn set_image(
-    conn: &mut PgConnection,
+    tx: &mut Transaction,
     account_id: Uuid,
     note_id: Uuid,
     key: Uuid,
     content_type: &str,
 ) -> sqlx::Result<Option<Note>> {
-    let taken = sqlx::query!("delete from note_file where key = $1", key);
+    let pending = sqlx::query!("delete from pending_upload where key = $1", key);
     let set = sqlx::query!(
         "insert into note_image (note_id, key, content_type)
          select id, $3, $4 from note where account_id = $1 and id = $2 for update
@@ -51,33 +50,31 @@ pub(super) async fn set_image(
         key,
         content_type,
     );
-    // Swept by now, or no such note: either way the file is nobody's.
-    if taken.execute(&mut *conn).limited().await?.rows_affected() == 0
-        || set.execute(&mut *conn).limited().await?.rows_affected() == 0
-    {
+    // Swept by now, or no such note: either way the upload is an orphan.
+    if pending.execute(&mut *tx).await?.rows_affected() == 0 || set.execute(&mut *tx).await?.rows_affected() == 0 {
         return Ok(None);
     }
-    touch(conn, account_id, note_id).await
+    touch(tx, account_id, note_id).await
 }
 
-/// Takes the image of a note of the account away; tells whether there was one.
-pub(super) async fn delete_image(db: &PgPool, account_id: Uuid, note_id: Uuid) -> sqlx::Result<bool> {
-    let mut tx = db.begin().limited().await?;
+/// Deletes the image of a note of the account; answers whether there was one.
+pub(super) async fn delete_image(db: &Postgres, account_id: Uuid, note_id: Uuid) -> sqlx::Result<bool> {
+    let mut tx = db.begin().await?;
     let deleted = sqlx::query!(
         "delete from note_image using note where note.id = note_id and account_id = $1 and note_id = $2",
         account_id,
         note_id,
     );
-    if deleted.execute(&mut *tx).limited().await?.rows_affected() == 0 {
+    if deleted.execute(&mut tx).await?.rows_affected() == 0 {
         return Ok(false);
     }
     touch(&mut tx, account_id, note_id).await?;
-    tx.commit().limited().await?;
+    tx.commit().await?;
     Ok(true)
 }
 
 /// Counts a change of a note's image as one of the note.
-async fn touch(conn: &mut PgConnection, account_id: Uuid, id: Uuid) -> sqlx::Result<Option<Note>> {
+async fn touch(tx: &mut Transaction, account_id: Uuid, id: Uuid) -> sqlx::Result<Option<Note>> {
     let note = sqlx::query_as!(
         Note,
         r#"update note
@@ -89,29 +86,29 @@ async fn touch(conn: &mut PgConnection, account_id: Uuid, id: Uuid) -> sqlx::Res
         account_id,
         id,
     );
-    note.fetch_optional(conn).limited().await
+    note.fetch_optional(tx).await
 }
 
 /// Whether an image has this key still.
-pub(super) async fn has_image(db: &PgPool, key: Uuid) -> sqlx::Result<bool> {
+pub(super) async fn has_image(db: &Postgres, key: Uuid) -> sqlx::Result<bool> {
     let image = sqlx::query_scalar!("select key from note_image where key = $1", key);
-    Ok(image.fetch_optional(db).limited().await?.is_some())
+    Ok(image.fetch_optional(db).await?.is_some())
 }
 
-/// Tells of an image's preview; answers whether there is still such an image.
-pub(super) async fn set_preview(db: &PgPool, key: Uuid, content_type: &str) -> sqlx::Result<bool> {
+/// Records an image's preview; answers whether there is still such an image.
+pub(super) async fn set_preview(db: &Postgres, key: Uuid, content_type: &str) -> sqlx::Result<bool> {
     let set = sqlx::query!("update note_image set preview_type = $2 where key = $1", key, content_type);
-    Ok(set.execute(db).limited().await?.rows_affected() > 0)
+    Ok(set.execute(db).await?.rows_affected() > 0)
 }
 
-/// Some of the files that are nobody's.
-pub(super) async fn due_files(db: &PgPool) -> sqlx::Result<Vec<Uuid>> {
-    let keys = sqlx::query_scalar!("select key from note_file where due <= now() limit 100");
-    keys.fetch_all(db).limited().await
+/// Some of the orphans.
+pub(super) async fn due_uploads(db: &Postgres) -> sqlx::Result<Vec<Uuid>> {
+    let keys = sqlx::query_scalar!("select key from pending_upload where due <= now() limit 100");
+    keys.fetch_all(db).await
 }
 
-/// Forgets files that are deleted.
-pub(super) async fn forget_files(db: &PgPool, keys: &[Uuid]) -> sqlx::Result<()> {
-    let files = sqlx::query!("delete from note_file where key = any($1)", keys);
-    files.execute(db).limited().await.map(drop)
+/// Deletes the rows of orphans that are deleted.
+pub(super) async fn delete_uploads(db: &Postgres, keys: &[Uuid]) -> sqlx::Result<()> {
+    let uploads = sqlx::query!("delete from pending_upload where key = any($1)", keys);
+    uploads.execute(db).await.map(drop)
 }

@@ -1,6 +1,5 @@
-//! A note's image: the rows in Postgres, the files in object storage.
+//! A note's image: the rows in Postgres, the objects in storage.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -11,29 +10,24 @@ use axum::http::header::{
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use object_store::{ObjectStoreExt, PutPayload, path};
+use object_store::ObjectStoreExt;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::etag::IfNoneMatch;
 use super::image_store;
-use super::picture::{MAX_BYTES, Picture, Pictures, Place};
+use super::jobs::PreviewImage;
+use super::objects::{PICTURES, path, put};
+use super::picture::{MAX_BYTES, Picture, Place};
 use super::store::{self, Note};
+use crate::http::etag::IfNoneMatch;
 use crate::http::extract::{Path, Query};
-use crate::http::{Result, context, middleware::discard, problem::Problem};
-use crate::sessions::{CurrentAccount, limit};
-use crate::{jobs, services::Limited as _, state::App, storage::Storage};
-
-/// Works on pictures, a few at a time, for the whole process.
-pub(super) static PICTURES: LazyLock<Pictures> = LazyLock::new(Pictures::default);
+use crate::http::{Result, limit, middleware::discard, problem::Problem};
+use crate::{jobs, sessions::CurrentAccount, state::App};
 
 /// How long the bytes of an upload may take to come.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
-/// How long a file may take to be stored.
-const STORE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Puts an image in the place of the one that there is. The bytes alone decide what it is.
 #[utoipa::path(put, path = "/notes/{id}/image", tag = "notes", security(("session" = [])),
@@ -63,19 +57,19 @@ pub(super) async fn update(
 
     let (key, content_type) = (Uuid::new_v4(), picture.content_type);
     let Picture { width, height, .. } = picture;
-    tracing::info!(note.id = %id, content_type, width, height, "an image comes");
-    image_store::announce_file(&app.db, key).await?;
+    tracing::info!(note.id = %id, content_type, width, height, "image received");
+    image_store::insert_upload(&app.db, key).await?;
     put(&app.storage, key, "", picture).await?;
-    let mut tx = app.db.begin().limited().await?;
+    let mut tx = app.db.begin().await?;
     let note = image_store::set_image(&mut tx, account_id, id, key, content_type).await?.ok_or(Problem::NotFound)?;
-    jobs::enqueue(&mut tx, "preview_image", json!({ "key": key }), &context::current()).limited().await?;
-    tx.commit().limited().await?;
+    jobs::enqueue(&mut tx, &PreviewImage { key }).await?;
+    tx.commit().await?;
     Ok(note)
 }
 
 /// Whether an upload may come, before a byte of it is read.
 async fn admit(app: &App, account_id: Uuid, id: Uuid, headers: &HeaderMap) -> Result<Place> {
-    limit::take(&app.redis, &[(limit::key("uploads", &account_id.to_string()), 60, 60)]).await?;
+    limit::check(&app.redis, &[(limit::key("uploads", &account_id.to_string()), 60, 60)]).await?;
     store::find(&app.db, account_id, id).await?.ok_or(Problem::NotFound)?;
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > MAX_BYTES) {
@@ -88,23 +82,9 @@ async fn read(body: &mut Body) -> Result<Bytes> {
     match timeout(UPLOAD_LIMIT, Limited::new(body, MAX_BYTES).collect()).await {
         Ok(Ok(read)) => Ok(read.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::TooLarge),
-        Ok(Err(_)) => Err(Problem::BadRequest("The body broke off.".into())),
+        Ok(Err(_)) => Err(Problem::BadRequest("The body was aborted.".into())),
         Err(_) => Err(Problem::BodyTimeout),
     }
-}
-
-/// Stores a file; `mark` tells the files of one key apart.
-pub(super) async fn put(storage: &Storage, key: Uuid, mark: &str, picture: Picture) -> Result<()> {
-    let (path, bytes) = (path(key, mark), PutPayload::from(picture.bytes));
-    match timeout(STORE_LIMIT, storage.bucket.put(&path, bytes)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(Problem::Unavailable(format!("storage: {error}"))),
-        Err(_) => Err(Problem::Unavailable("storage: a file was not taken in time".into())),
-    }
-}
-
-pub(super) fn path(key: Uuid, mark: &str) -> path::Path {
-    path::Path::from(format!("notes/{key}{mark}"))
 }
 
 /// Bytes as they are.
@@ -139,15 +119,15 @@ pub(super) async fn show(
         return Err(Problem::field("size", "may only be `preview`"));
     }
     let image = image_store::find_image(&app.db, current.account_id, id).await?.ok_or(Problem::NotFound)?;
-    let (mark, content_type) = match (size.as_str(), image.preview_type) {
+    let (suffix, content_type) = match (size.as_str(), image.preview_type) {
         ("preview", Some(preview)) => ("-preview", preview),
         _ => ("", image.content_type),
     };
-    let etag = format!("\"{}{mark}\"", image.key);
+    let etag = format!("\"{}{suffix}\"", image.key);
     if known.has(&etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
-    let file = app.storage.bucket.get(&path(image.key, mark)).await;
+    let file = app.storage.bucket.get(&path(image.key, suffix)).await;
     let file = file.map_err(|error| Problem::Unavailable(format!("storage: {error}")))?;
     let headers = [
         (CONTENT_TYPE, content_type),

@@ -1,23 +1,21 @@
 //! The demo domain: notes that one account writes and no other sees. `script/remove-demo` deletes it.
 
-mod etag;
 mod fields;
+mod params;
+mod store;
 mod handlers;
 mod image_store;
-mod images;
-mod key;
-mod page;
 mod picture;
+mod objects;
+mod jobs;
+mod images;
 mod seed;
-mod store;
-mod work;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::state::App;
+use crate::{jobs::Tasks, state::App};
 
 pub(crate) use seed::seed;
-pub(crate) use work::jobs;
 
 /// The routes, below the API's prefix.
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -25,4 +23,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(handlers::index, handlers::create))
         .routes(routes!(handlers::show, handlers::update, handlers::destroy))
         .routes(routes!(images::show, images::update, images::destroy))
+}
+
+/// Adds the jobs of notes.
+pub(crate) fn jobs(tasks: Tasks) -> Tasks {
+    tasks.with::<jobs::PreviewImage>().with_periodic::<jobs::SweepImages>()
 }

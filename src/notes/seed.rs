@@ -1,12 +1,14 @@
 //! What the demo shows before anyone has written anything: a note for each factor, with an image drawn for it.
 
 use image::{Rgb, RgbImage};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::picture::{Picture, drawn};
-use super::{fields::Draft, image_store, images, store};
-use crate::{admin::Error, config::Config, http::context, jobs, services, storage::Storage};
+use super::{fields::Draft, image_store, jobs::PreviewImage, objects, store};
+use crate::services::postgres::{Postgres, Transaction};
+use crate::{config::Config, jobs, services::s3::Storage};
+
+type Error = Box<dyn std::error::Error>;
 
 /// Titles and bodies, the last first, as a list begins with the newest.
 const NOTES: [(&str, &str); 12] = [
@@ -27,19 +29,19 @@ const NOTES: [(&str, &str); 12] = [
     ("I Codebase", "One repository, many deploys. You are looking at one of them."),
 ];
 
-/// Adds the notes to an account, in the caller's transaction. Errors: a service is out of reach.
-pub(crate) async fn seed(tx: &mut PgConnection, config: &Config, account_id: Uuid) -> Result<(), Error> {
-    let (db, storage) = (services::database(config)?, Storage::new(config)?);
+/// Adds the notes to an account, in the caller's transaction. Errors: a service is unreachable.
+pub(crate) async fn seed(tx: &mut Transaction, config: &Config, account_id: Uuid) -> Result<(), Error> {
+    let (db, storage) = (Postgres::new(config)?, Storage::new(config)?);
     for (number, (title, body)) in (1..).zip(NOTES) {
         let draft = Draft { title: title.into(), body: body.into() };
         let note = store::insert(tx, account_id, &draft).await?.ok_or("the account is full")?;
         let (key, picture) = (Uuid::new_v4(), draw(number)?);
         let content_type = picture.content_type;
-        image_store::announce_file(&db, key).await?;
-        let stored = images::put(&storage, key, "", picture).await;
-        stored.map_err(|_| "STORAGE_URL: the bucket does not take a file")?;
+        image_store::insert_upload(&db, key).await?;
+        let stored = objects::put(&storage, key, "", picture).await;
+        stored.map_err(|_| "STORAGE_URL: the bucket does not take an object")?;
         image_store::set_image(tx, account_id, note.id, key, content_type).await?;
-        jobs::enqueue(tx, "preview_image", serde_json::json!({ "key": key }), &context::current()).await?;
+        jobs::enqueue(tx, &PreviewImage { key }).await?;
     }
     Ok(())
 }

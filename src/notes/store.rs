@@ -1,13 +1,13 @@
 //! Notes in Postgres, which is all that can fail here.
 
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{etag::IfMatch, fields::Draft, page::List};
-use crate::services::Limited;
+use super::{fields::Draft, params::List};
+use crate::http::etag::IfMatch;
+use crate::services::postgres::{Postgres, Transaction};
 
 /// A note, as its owner sees it.
 #[derive(Serialize, ToSchema)]
@@ -27,8 +27,16 @@ pub(super) struct Note {
     pub(super) version: i64,
 }
 
+impl Note {
+    /// A note as it was made from a draft.
+    pub(super) fn new(id: Uuid, created_at: OffsetDateTime, draft: Draft) -> Self {
+        let Draft { title, body } = draft;
+        Self { id, title, body, image: None, created_at, updated_at: created_at, version: 1 }
+    }
+}
+
 /// A note of the account.
-pub(super) async fn find(db: &PgPool, account_id: Uuid, id: Uuid) -> sqlx::Result<Option<Note>> {
+pub(super) async fn find(db: &Postgres, account_id: Uuid, id: Uuid) -> sqlx::Result<Option<Note>> {
     let note = sqlx::query_as!(
         Note,
         r#"select id, title, body, (select '/api/v1/notes/' || note_id || '/image' from note_image where note_id = note.id) as image, version,
@@ -38,12 +46,12 @@ pub(super) async fn find(db: &PgPool, account_id: Uuid, id: Uuid) -> sqlx::Resul
         account_id,
         id,
     );
-    note.fetch_optional(db).limited().await
+    note.fetch_optional(db).await
 }
 
 /// The notes of a page, and one more if there is one. Of the last word that is searched for, the beginning is enough:
 /// people search while they type.
-pub(super) async fn list(db: &PgPool, list: &List) -> sqlx::Result<Vec<Note>> {
+pub(super) async fn list(db: &Postgres, list: &List) -> sqlx::Result<Vec<Note>> {
     let notes = sqlx::query_as!(
         Note,
         r#"select id, title, body, (select '/api/v1/notes/' || note_id || '/image' from note_image where note_id = note.id) as image, version,
@@ -55,16 +63,16 @@ pub(super) async fn list(db: &PgPool, list: &List) -> sqlx::Result<Vec<Note>> {
             order by created_at desc, id desc
             limit $5"#,
         list.account_id,
-        list.after.map(|after| after.created_at) as Option<OffsetDateTime>,
-        list.after.map(|after| after.id),
+        list.window.after.map(|after| after.created_at) as Option<OffsetDateTime>,
+        list.window.after.map(|after| after.id),
         list.search,
-        i64::from(list.limit) + 1,
+        i64::from(list.window.limit) + 1,
     );
-    notes.fetch_all(db).limited().await
+    notes.fetch_all(db).await
 }
 
 /// Adds a note to a locked account; none if it has 1,000 already.
-pub(super) async fn insert(conn: &mut PgConnection, account_id: Uuid, draft: &Draft) -> sqlx::Result<Option<Note>> {
+pub(super) async fn insert(tx: &mut Transaction, account_id: Uuid, draft: &Draft) -> sqlx::Result<Option<Note>> {
     let note = sqlx::query_as!(
         Note,
         r#"insert into note (id, account_id, title, body)
@@ -77,13 +85,13 @@ pub(super) async fn insert(conn: &mut PgConnection, account_id: Uuid, draft: &Dr
         draft.title,
         draft.body,
     );
-    note.fetch_optional(conn).limited().await
+    note.fetch_optional(tx).await
 }
 
 /// Changes what is given of a note, if it is there in one of the versions. The test and the change are one
 /// statement: of two at once the second waits for the first, and tests what that made.
 pub(super) async fn update(
-    db: &PgPool,
+    db: &Postgres,
     account_id: Uuid,
     id: Uuid,
     IfMatch(versions): &IfMatch,
@@ -104,11 +112,16 @@ pub(super) async fn update(
         title,
         body,
     );
-    note.fetch_optional(db).limited().await
+    note.fetch_optional(db).await
 }
 
 /// Deletes a note, if it is there in one of the versions; tells whether it was.
-pub(super) async fn delete(db: &PgPool, account_id: Uuid, id: Uuid, IfMatch(versions): &IfMatch) -> sqlx::Result<bool> {
+pub(super) async fn delete(
+    db: &Postgres,
+    account_id: Uuid,
+    id: Uuid,
+    IfMatch(versions): &IfMatch,
+) -> sqlx::Result<bool> {
     let delete = sqlx::query!(
         "delete from note
           where account_id = $1 and id = $2 and ($3::bigint[] is null or version = any($3))",
@@ -116,68 +129,5 @@ pub(super) async fn delete(db: &PgPool, account_id: Uuid, id: Uuid, IfMatch(vers
         id,
         versions.as_deref(),
     );
-    Ok(delete.execute(db).limited().await?.rows_affected() > 0)
-}
-
-/// A key that was used, and what for.
-pub(super) struct UsedKey {
-    pub(super) hash: Vec<u8>,
-    note_id: Uuid,
-    created_at: OffsetDateTime,
-}
-
-impl UsedKey {
-    /// The note as it was made from the same draft.
-    pub(super) fn answer(self, draft: &Draft) -> Note {
-        Note {
-            id: self.note_id,
-            title: draft.title.clone(),
-            body: draft.body.clone(),
-            image: None,
-            created_at: self.created_at,
-            updated_at: self.created_at,
-            version: 1,
-        }
-    }
-}
-
-/// Deletes the account's keys that have come to their end.
-pub(super) async fn delete_old_keys(conn: &mut PgConnection, account_id: Uuid) -> sqlx::Result<()> {
-    let keys = sqlx::query!(
-        "delete from note_key where account_id = $1 and created_at < now() - interval '24 hours'",
-        account_id,
-    );
-    keys.execute(conn).limited().await.map(drop)
-}
-
-/// What a key of the account was used for.
-pub(super) async fn find_key(conn: &mut PgConnection, account_id: Uuid, key: &str) -> sqlx::Result<Option<UsedKey>> {
-    let key = sqlx::query_as!(
-        UsedKey,
-        r#"select hash, note_id, created_at as "created_at: OffsetDateTime"
-             from note_key
-            where account_id = $1 and key = $2"#,
-        account_id,
-        key,
-    );
-    key.fetch_optional(conn).limited().await
-}
-
-/// Keeps what a key was used for.
-pub(super) async fn insert_key(
-    conn: &mut PgConnection,
-    account_id: Uuid,
-    key: &str,
-    draft: &Draft,
-    note: &Note,
-) -> sqlx::Result<()> {
-    let key = sqlx::query!(
-        "insert into note_key (account_id, key, hash, note_id, created_at) values ($1, $2, $3, $4, $5)",
-        account_id,
-        key,
-        draft.hash(),
-        note.id,
-        note.created_at as OffsetDateTime,
-    );
-    key.execute(conn).limited().await.map(drop)
+    Ok(delete.execute(db).await?.rows_affected() > 0)
 }

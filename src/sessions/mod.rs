@@ -1,25 +1,26 @@
-//! Who is signed in, on which device: kept in Redis, so that any process knows.
+//! Who is signed in, on which device: kept in Redis, so that any process knows. It knows accounts by their ids alone.
 
 pub(crate) mod handlers;
-pub(crate) mod limit;
 pub mod store;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::{extract::FromRequestParts, http::request::Parts};
+use cookie::time::Duration;
+use cookie::{Cookie, SameSite};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{config::Config, http::Result, http::problem::Problem, state::App};
 
-/// Signing in, the list of devices, and signing out one, this or all.
+/// The list of devices, and signing out one, this or all.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(handlers::create, handlers::index, handlers::destroy_all))
+        .routes(routes!(handlers::index, handlers::destroy_all))
         .routes(routes!(handlers::destroy_current))
         .routes(routes!(handlers::destroy))
 }
 
-/// The signed-in account. A handler that takes one refuses everyone else.
+/// The signed-in account. A handler that takes one rejects everyone else.
 pub(crate) struct CurrentAccount {
     pub(crate) account_id: Uuid,
     pub(crate) session_id: Uuid,
@@ -29,7 +30,7 @@ pub(crate) struct CurrentAccount {
 impl FromRequestParts<App> for CurrentAccount {
     type Rejection = Problem;
 
-    // A refusal leaves the cookie alone: it may answer a request that was under way when
+    // A rejection leaves the cookie alone: it may answer a request that was in flight when
     // the same browser signed in anew, and would then clear the new session's cookie.
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let key = presented(&app.config, &parts.headers).ok_or(Problem::SignedOut)?;
@@ -40,27 +41,24 @@ impl FromRequestParts<App> for CurrentAccount {
 
 /// The `Set-Cookie` that hands a session to a browser, or takes it back.
 pub(crate) fn cookie(config: &Config, session: Option<&str>) -> HeaderValue {
-    let (name, value) = (cookie_name(config), session.unwrap_or_default());
-    let secure = if config.secure() { "; Secure" } else { "" };
-    let age = if session.is_some() { "" } else { "; Max-Age=0" };
-    HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}"))
-        .expect("a cookie's value is base64url")
+    let cookie = Cookie::build((cookie_name(config), session.unwrap_or_default()))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(config.secure());
+    let cookie = if session.is_some() { cookie } else { cookie.max_age(Duration::ZERO) };
+    HeaderValue::try_from(cookie.to_string()).expect("a cookie's value is base64url")
 }
 
 /// The key of the session that the cookie names: none if there is no cookie, or no well-formed one.
-fn presented(config: &Config, headers: &HeaderMap) -> Option<store::Key> {
+pub(crate) fn presented(config: &Config, headers: &HeaderMap) -> Option<store::Key> {
     let name = cookie_name(config);
-    let value = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(key, value)| (key == name).then_some(value))?;
-    store::Key::of(value)
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let cookie = lines.flat_map(Cookie::split_parse).flatten().find(|cookie| cookie.name() == name)?;
+    store::Key::of(cookie.value())
 }
 
-/// `__Host-` binds a cookie to its host and to https; browsers refuse it over plain http.
+/// `__Host-` binds a cookie to its host and to https; browsers reject it over plain http.
 fn cookie_name(config: &Config) -> &'static str {
     if config.secure() { "__Host-session" } else { "session" }
 }

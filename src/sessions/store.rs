@@ -1,4 +1,5 @@
-//! Sessions in Redis: a record a session, and an index an account. Every key has an end.
+//! Sessions in Redis: a record a session, and an index an account. Every key expires. Of our own, as the session
+//! crates neither hash the id in the store nor list an account's devices.
 //!
 //! The cookie holds 32 random bytes; Redis holds only their SHA-256, so a dump of it signs nobody in.
 //! `session:<hash>` is the record, and lives on while it is used; `account:<id>:sessions` maps the
@@ -10,10 +11,10 @@ use std::sync::LazyLock;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use redis::{RedisResult, Script};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{services::Redis, state::App};
+use crate::services::redis::{Redis, digest};
+use crate::state::App;
 
 /// A device that is signed in. Its id is public: it names the session, and opens nothing.
 #[derive(Serialize, Deserialize)]
@@ -28,21 +29,21 @@ pub(crate) struct Session {
 }
 
 /// Where a session is kept: made from a cookie, and of no use as one.
-pub(super) struct Key(String);
+pub(crate) struct Key(String);
 
 impl Key {
     /// The key for a cookie's value; none if the value is not one of ours by its form.
-    pub(super) fn of(cookie: &str) -> Option<Self> {
+    pub(crate) fn of(cookie: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(cookie).ok()?;
-        (bytes.len() == 32).then(|| Self(format!("session:{}", sha256(&bytes))))
+        (bytes.len() == 32).then(|| Self(format!("session:{}", digest(&bytes))))
     }
 }
 
 static CREATE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("create.lua")));
-static END: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("end.lua")));
-static END_ALL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("end_all.lua")));
+static REVOKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("revoke.lua")));
+static REVOKE_ALL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("revoke_all.lua")));
 
-/// Begins a session under a new random id; gives the cookie's value, and what was stored.
+/// Begins a session under a new random id; answers the cookie's value, and what was stored.
 ///
 /// # Panics
 /// The system has no randomness to give.
@@ -58,64 +59,59 @@ pub(crate) async fn create(app: &App, account_id: Uuid, user_agent: &str) -> Red
         expires_at: created_at.saturating_add_unsigned(longest),
         user_agent: user_agent.to_owned(),
     };
-    let mut script = CREATE.key(format!("session:{}", sha256(&secret)));
+    let mut script = CREATE.key(format!("session:{}", digest(&secret)));
     script.key(index(account_id)).arg(serde_json::json!(session).to_string());
     script.arg(app.config.session_idle_seconds.min(longest)).arg(session.id.to_string()).arg(longest);
     let () = app.redis.invoke(&script).await?;
     Ok((URL_SAFE_NO_PAD.encode(secret), session))
 }
 
-/// The session, if it lives; it then lives on for its idle time. One command, which never creates a
-/// key: a session that ends meanwhile stays ended.
-pub(super) async fn read(app: &App, key: &Key) -> RedisResult<Option<Session>> {
+/// The session, if it is unexpired; its idle time then begins anew. One command, which never creates a
+/// key: a session that is revoked meanwhile stays revoked.
+pub(crate) async fn read(app: &App, key: &Key) -> RedisResult<Option<Session>> {
     let idle = app.config.session_idle_seconds;
     let record: Option<String> = app.redis.run(redis::cmd("GETEX").arg(&key.0).arg("EX").arg(idle)).await?;
-    Ok(record.and_then(|text| living(&text, app.redis.now())))
+    Ok(record.and_then(|text| unexpired(&text, app.redis.now())))
 }
 
-/// The account's living sessions, the newest first.
-pub(super) async fn list(redis: &Redis, account_id: Uuid) -> RedisResult<Vec<Session>> {
+/// The account's unexpired sessions, the newest first.
+pub(crate) async fn list(redis: &Redis, account_id: Uuid) -> RedisResult<Vec<Session>> {
     let keys: Vec<String> = redis.run(redis::cmd("HVALS").arg(index(account_id))).await?;
     if keys.is_empty() {
         return Ok(Vec::new());
     }
     let records: Vec<Option<String>> = redis.run(redis::cmd("MGET").arg(keys)).await?;
     let now = redis.now();
-    let mut sessions: Vec<Session> = records.iter().flatten().filter_map(|text| living(text, now)).collect();
+    let mut sessions: Vec<Session> = records.iter().flatten().filter_map(|text| unexpired(text, now)).collect();
     sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
     Ok(sessions)
 }
 
-/// Ends one session of the account, named by its public id; tells whether there was one.
-pub(super) async fn end(redis: &Redis, account_id: Uuid, session_id: Uuid) -> RedisResult<bool> {
-    redis.invoke(END.key(index(account_id)).arg(session_id.to_string())).await
+/// Revokes one session of the account, named by its public id; answers whether there was one.
+pub(crate) async fn revoke(redis: &Redis, account_id: Uuid, session_id: Uuid) -> RedisResult<bool> {
+    redis.invoke(REVOKE.key(index(account_id)).arg(session_id.to_string())).await
 }
 
-/// Ends the session that a cookie names, whosever it is.
-pub(super) async fn end_presented(redis: &Redis, key: &Key) -> RedisResult<()> {
+/// Revokes the session that a cookie names, of whatever account.
+pub(crate) async fn revoke_presented(redis: &Redis, key: &Key) -> RedisResult<()> {
     let record: Option<String> = redis.run(redis::cmd("GETDEL").arg(&key.0)).await?;
-    if let Some(session) = record.and_then(|text| living(&text, i64::MIN)) {
-        end(redis, session.account_id, session.id).await?;
+    if let Some(session) = record.and_then(|text| unexpired(&text, i64::MIN)) {
+        revoke(redis, session.account_id, session.id).await?;
     }
     Ok(())
 }
 
-/// Ends every session of the account.
-pub async fn end_all(redis: &Redis, account_id: Uuid) -> RedisResult<()> {
-    redis.invoke(&END_ALL.key(index(account_id))).await
+/// Revokes every session of the account.
+pub async fn revoke_all(redis: &Redis, account_id: Uuid) -> RedisResult<()> {
+    redis.invoke(&REVOKE_ALL.key(index(account_id))).await
 }
 
 /// A record that this release cannot read is of no session.
-pub(crate) fn living(record: &str, now: i64) -> Option<Session> {
+pub(crate) fn unexpired(record: &str, now: i64) -> Option<Session> {
     let session: Session = serde_json::from_str(record).ok()?;
     (now < session.expires_at).then_some(session)
 }
 
 pub(crate) fn index(account_id: Uuid) -> String {
     format!("account:{account_id}:sessions")
-}
-
-/// What keys hold in place of what must not be read from them, in base64url.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(bytes))
 }

@@ -119,7 +119,7 @@ fn encode(image: &DynamicImage, jpeg: bool) -> ImageResult<Vec<u8>> {
 }
 
 /// Works on pictures: two small ones at once or a large one, whatever number comes. What is given back goes to
-/// the system at once, as [`Hasher`](crate::accounts::password::Hasher) has glibc do.
+/// the system at once, as [`Hasher`](crate::hasher::Hasher) has glibc do.
 #[derive(Clone)]
 pub struct Pictures {
     places: Arc<Semaphore>,

@@ -1,0 +1,42 @@
+-- Emails to send or sent. A job's payload is an email's id and nothing else, so that the queue holds neither
+-- recipients nor tokens.
+create table outbox_email (
+    -- UUIDv7; also the left half of the Message-ID, which therefore stays the same when an email is sent twice.
+    id         uuid primary key,
+    -- What it says: a name of the domain that sends it.
+    kind       text not null,
+    -- The recipient at the time of the request: a notice of a change goes to the old one.
+    recipient  text not null check (length(recipient) <= 254),
+    -- Whose email; goes with the account. Null while there is none: a sign-up, or a reset that was requested for an
+    -- email and is matched to an account only when it is sent, so that a request takes the same time for all.
+    account_id uuid references account on delete cascade,
+    -- The row that it is about, in a table of its domain. No foreign key: whoever sends it finds the row, or drops it.
+    subject_id uuid,
+    -- The request that added it, to join a complaint about an email to the logs.
+    request_id text,
+    -- Clean-up goes by age.
+    created_at timestamptz not null default now(),
+    -- When the mail server took it. An email with a time here is not sent again.
+    sent_at    timestamptz
+);
+
+-- The foreign key that cascades.
+create index outbox_email_account_id on outbox_email (account_id);
+-- Erasing an account erases every email to its owner.
+create index outbox_email_recipient on outbox_email (recipient);
+-- Clean-up goes by age.
+create index outbox_email_created_at on outbox_email (created_at);
+
+-- What the links in emails hold. Made when an email is sent, deleted when it is used.
+create table token (
+    -- SHA-256 of the token: who reads this table can use none of them. A fast hash will do, as the token is
+    -- 32 random bytes.
+    hash       bytea primary key check (length(hash) = 32),
+    -- The email it was sent in, which knows what it is for. An email that was sent twice has two.
+    email_id   uuid not null references outbox_email on delete cascade,
+    -- By the database's clock, as all processes share that one.
+    expires_at timestamptz not null
+);
+
+-- An email's tokens go with it, and a newer reset invalidates those of the older.
+create index token_email_id on token (email_id);

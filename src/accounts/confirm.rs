@@ -1,0 +1,60 @@
+//! What the links in emails do, each in one transaction.
+
+use uuid::Uuid;
+
+use super::emails::{self, Kind};
+use super::store;
+use super::tokens::{self, Confirmation};
+use crate::services::postgres::Transaction;
+use crate::{http::Result, http::problem::Problem, sessions, state::App};
+
+/// Confirms an email: a sign-up's or a change's.
+pub(super) async fn confirm(app: &App, token: &str) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    match tokens::find_confirmation(&mut tx, token).await?.ok_or(Problem::InvalidToken)? {
+        Confirmation::SignUp(id, email) => confirm_sign_up(&mut tx, token, id, &email).await?,
+        Confirmation::EmailChange(account, email) => {
+            confirm_email(&mut tx, token, account, &email).await?;
+            // Before the commit: when they cannot be revoked, nothing has changed.
+            sessions::store::revoke_all(&app.redis, account).await?;
+        }
+    }
+    Ok(tx.commit().await?)
+}
+
+async fn confirm_sign_up(tx: &mut Transaction, token: &str, id: Uuid, email: &str) -> Result<()> {
+    // All of the email, in one order, before the token: confirming another one deletes this one.
+    let sign_ups = store::lock_sign_ups(tx, email).await?;
+    spend(tx, token).await?;
+    let sign_up = sign_ups.into_iter().find(|(other, _)| *other == id);
+    let (_, password_hash) = sign_up.ok_or(Problem::InvalidToken)?;
+    let created = store::create(tx, email, &password_hash).await?;
+    created.map(drop).ok_or(Problem::InvalidToken)
+}
+
+async fn confirm_email(tx: &mut Transaction, token: &str, account_id: Uuid, email: &str) -> Result<()> {
+    let old = store::lock(tx, account_id, None).await?.ok_or(Problem::InvalidToken)?;
+    spend(tx, token).await?;
+    let set = store::set_email(tx, account_id, email).await;
+    set.map_err(|error| match error.as_database_error() {
+        Some(taken) if taken.is_unique_violation() => Problem::InvalidToken,
+        _ => error.into(),
+    })?;
+    Ok(emails::enqueue(tx, Kind::EmailChanged, &old, Some(account_id), None).await?)
+}
+
+/// Spends a reset's token on a new password, and signs the account out everywhere.
+pub(super) async fn reset(app: &App, token: &str, account_id: Uuid, password_hash: &str) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    let email = store::lock(&mut tx, account_id, None).await?.ok_or(Problem::InvalidToken)?;
+    spend(&mut tx, token).await?;
+    store::set_password(&mut tx, account_id, password_hash).await?;
+    emails::enqueue(&mut tx, Kind::PasswordChanged, &email, Some(account_id), None).await?;
+    // Before the commit: when they cannot be revoked, nothing has changed.
+    sessions::store::revoke_all(&app.redis, account_id).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn spend(tx: &mut Transaction, token: &str) -> Result<()> {
+    if tokens::spend(tx, token).await? { Ok(()) } else { Err(Problem::InvalidToken) }
+}

@@ -1,0 +1,62 @@
+//! Email addresses, parsed at the edge.
+
+use std::fmt;
+
+use lettre::Address;
+
+/// It is not of a form that email can be sent to.
+#[derive(Debug, thiserror::Error)]
+#[error("is not an email address")]
+pub struct InvalidEmail;
+
+/// An address of a form that email can be sent to, in lower case: one mailbox is one account.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct EmailAddress(String);
+
+impl EmailAddress {
+    /// Parses what a person typed. Errors: it is not an email address.
+    pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
+        let text = text.trim().to_lowercase();
+        // Quoted local parts are legal and hide all of these; no provider gives them out.
+        let odd = |c: char| c.is_control() || c.is_whitespace() || "\"<>,;:\\()[]".contains(c);
+        if text.len() > 254 || text.contains(odd) || text.parse::<Address>().is_err() {
+            return Err(InvalidEmail);
+        }
+        Ok(Self(text))
+    }
+
+    /// The address as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before the `@`.
+    pub fn local_part(&self) -> &str {
+        self.0.rsplit_once('@').map_or(&self.0, |(local, _)| local)
+    }
+}
+
+impl fmt::Display for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EmailAddress;
+
+    #[test]
+    fn it_is_trimmed_and_lower_cased() {
+        let email = EmailAddress::parse("  Ada@Example.COM ").expect("an address");
+        assert_eq!((email.as_str(), email.local_part()), ("ada@example.com", "ada"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_rejected() {
+        let long = format!("{}@example.com", "a".repeat(250));
+        for text in ["", "ada", "ada@", "@example.com", "a\r\nbcc:b@example.com", "\"a b\"@c.de", &long] {
+            assert!(EmailAddress::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The emails of accounts: what each says, and what its link is for.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{store, tokens};
+use crate::jobs::{self, Failure, Job};
+use crate::mail::store::{Email, NewEmail};
+use crate::services::postgres::Transaction;
+use crate::{mail, state::App};
+
+/// What an email is about, by its name in the outbox.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    SignUp,
+    Reset,
+    EmailChange,
+    /// To the old email.
+    EmailChangeRequested,
+    /// To the old email.
+    EmailChanged,
+    PasswordChanged,
+}
+
+/// Has an email sent once the caller's transaction commits. `subject` is the sign-up or the change that it confirms.
+pub(super) async fn enqueue(
+    tx: &mut Transaction,
+    kind: Kind,
+    recipient: &str,
+    account_id: Option<Uuid>,
+    subject_id: Option<Uuid>,
+) -> sqlx::Result<()> {
+    let kind = kind.name();
+    let email = mail::store::insert(tx, &NewEmail { kind, recipient, account_id, subject_id }).await?;
+    jobs::enqueue(tx, &SendAccountEmail { email }).await
+}
+
+/// Sends an email of an account, unless it was sent, or nobody is to get it.
+#[derive(Deserialize, Serialize)]
+pub(super) struct SendAccountEmail {
+    email: Uuid,
+}
+
+impl Job for SendAccountEmail {
+    const NAME: &'static str = "send_account_email";
+
+    async fn run(self, app: App) -> Result<(), Failure> {
+        let Some(email) = mail::store::find_unsent(&app.db, self.email).await? else {
+            return Ok(());
+        };
+        match content(&app, &email).await? {
+            Some((template, link)) => mail::deliver(&app, &email, template, &link).await,
+            None => Ok(mail::store::delete(&app.db, email.id).await?),
+        }
+    }
+}
+
+type Content = Option<(&'static str, String)>;
+
+/// Decides what an email says, and mints the token of its link: nothing if nobody is to get it.
+async fn content(app: &App, email: &Email) -> Result<Content, Failure> {
+    let plain = |template| Ok(Some((template, String::new())));
+    match Kind::named(&email.kind) {
+        Some(Kind::SignUp) => confirmation(app, email, include_str!("templates/sign_up.txt")).await,
+        Some(Kind::EmailChange) => confirmation(app, email, include_str!("templates/email_change.txt")).await,
+        Some(Kind::Reset) => {
+            let token = tokens::mint_reset(&app.db, email).await?;
+            let link = token.map(|token| app.config.link(&format!("/reset#{token}")));
+            Ok(link.map(|link| (include_str!("templates/reset.txt"), link)))
+        }
+        Some(Kind::EmailChangeRequested) => plain(include_str!("templates/email_change_requested.txt")),
+        Some(Kind::EmailChanged) => plain(include_str!("templates/email_changed.txt")),
+        Some(Kind::PasswordChanged) => plain(include_str!("templates/password_changed.txt")),
+        None => Err(Failure::Dead(format!("no such kind of email: {}", email.kind))),
+    }
+}
+
+/// An email that asks to confirm its recipient, unless that has an account, or the request is gone.
+async fn confirmation(app: &App, email: &Email, template: &'static str) -> Result<Content, Failure> {
+    if store::is_taken(&app.db, &email.recipient).await? {
+        return Ok(Some((include_str!("templates/registered.txt"), String::new())));
+    }
+    let token = tokens::mint_confirmation(&app.db, email).await?;
+    Ok(token.map(|token| (template, app.config.link(&format!("/verify#{token}")))))
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [
+        Self::SignUp,
+        Self::Reset,
+        Self::EmailChange,
+        Self::EmailChangeRequested,
+        Self::EmailChanged,
+        Self::PasswordChanged,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::SignUp => "sign_up",
+            Self::Reset => "reset",
+            Self::EmailChange => "email_change",
+            Self::EmailChangeRequested => "email_change_requested",
+            Self::EmailChanged => "email_changed",
+            Self::PasswordChanged => "password_changed",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}

@@ -1,0 +1,46 @@
+//! Which limits apply to what strangers may ask for. None on sign-in is by the account alone, so nobody can lock
+//! another out of their account.
+
+use std::net::IpAddr;
+
+use crate::{http::Result, http::limit, state::App};
+
+const FIVE_MINUTES: u64 = 300;
+const DAY: u64 = 86_400;
+
+/// Counts a try to sign in.
+pub(super) async fn check_sign_in(app: &App, ip: IpAddr, email: &str) -> Result<()> {
+    let limits = [
+        (sign_in_key(ip, email), 10, FIVE_MINUTES),
+        (limit::key("sign-in:network", &limit::network(ip)), 60, FIVE_MINUTES),
+        (limit::key("sign-in:all", ""), 1_000, FIVE_MINUTES),
+    ];
+    limit::check(&app.redis, &limits).await
+}
+
+/// Forgets the tries at an account from a network: the last one was its owner's.
+pub(super) async fn reset_sign_in(app: &App, ip: IpAddr, email: &str) -> Result<()> {
+    limit::reset(&app.redis, &sign_in_key(ip, email)).await
+}
+
+/// Counts a sign-up, a verification, or a request for or a setting of a new password.
+pub(super) async fn check_credentials(app: &App, ip: IpAddr) -> Result<()> {
+    let limits = [
+        (limit::key("credentials:network", &limit::network(ip)), 60, FIVE_MINUTES),
+        (limit::key("credentials:all", ""), 1_000, FIVE_MINUTES),
+    ];
+    limit::check(&app.redis, &limits).await
+}
+
+/// Counts an email that somebody asks to be sent to an email address, known or not.
+pub(super) async fn check_emails(app: &App, email: &str) -> Result<()> {
+    limit::check(&app.redis, &[(limit::key("emails", &folded(email)), 5, DAY)]).await
+}
+
+fn sign_in_key(ip: IpAddr, email: &str) -> String {
+    limit::key("sign-in:account", &format!("{} {}", limit::network(ip), folded(email)))
+}
+
+fn folded(email: &str) -> String {
+    email.trim().to_lowercase()
+}

@@ -1,0 +1,72 @@
+//! Signing in: `POST /sessions`, which needs a password, and so is not `sessions`'.
+
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::{extract::State, response::IntoResponse};
+use uuid::Uuid;
+
+use super::email_address::EmailAddress;
+use super::handlers::Credentials;
+use super::limits;
+use super::store::{self, Account};
+use crate::http::extract::{ClientIp, Json, UserAgent};
+use crate::sessions::handlers::Device;
+use crate::sessions::store::Session;
+use crate::{http::Result, http::problem::Problem, sessions, state::App};
+
+/// Signs in: always under a new id, whatever cookie came along.
+#[utoipa::path(post, path = "/sessions", tag = "sessions",
+    responses((status = 201, body = Device, headers(("Set-Cookie"))), (status = 401), (status = 429)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    ClientIp(ip): ClientIp,
+    UserAgent(user_agent): UserAgent,
+    headers: HeaderMap,
+    Json(credentials): Json<Credentials>,
+) -> Result<impl IntoResponse> {
+    let Credentials { email, password } = credentials;
+    limits::check_sign_in(&app, ip, &email).await?;
+    let account = authenticate(&app, &email, password).await?;
+    let (value, session) = sessions::store::create(&app, account.id, &user_agent).await?;
+    confirm(&app, &account, &session).await?;
+    if let Some(old) = sessions::presented(&app.config, &headers) {
+        sessions::store::revoke_presented(&app.redis, &old).await?;
+    }
+    limits::reset_sign_in(&app, ip, &email).await?;
+    tracing::info!(account.id = %account.id, "signed in");
+
+    let id = session.id;
+    let cookie = sessions::cookie(&app.config, Some(&value));
+    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], axum::Json(Device::new(session, id))))
+}
+
+/// The account, if the password is its own. Takes as long, and says the same, where there is no such
+/// account, where it is disabled, and where the email is not valid.
+async fn authenticate(app: &App, email: &str, password: String) -> Result<Account> {
+    let found = match EmailAddress::parse(email) {
+        Ok(email) => store::find_by_email(&app.db, &email).await?,
+        Err(_) => None,
+    };
+    let hash = found.as_ref().map(|account| account.password_hash.clone());
+    let right = app.hasher.verify(password, hash).await?;
+    match found {
+        Some(account) if right && !account.disabled => Ok(account),
+        found => Err(reject(found.map(|account| account.id))),
+    }
+}
+
+/// Revokes the new session if the account was disabled or erased, or its password changed, after it was
+/// read: who did so revoked the sessions that there were, and could not see this one.
+async fn confirm(app: &App, account: &Account, session: &Session) -> Result<()> {
+    let valid = store::is_valid(&app.db, account.id, &account.password_hash).await;
+    if matches!(valid, Ok(true)) {
+        return Ok(());
+    }
+    sessions::store::revoke(&app.redis, account.id, session.id).await?;
+    valid?;
+    Err(reject(Some(account.id)))
+}
+
+fn reject(account: Option<Uuid>) -> Problem {
+    tracing::info!(account.id = account.map(tracing::field::display), "sign-in rejected");
+    Problem::WrongCredentials
+}

@@ -1,0 +1,65 @@
+//! The request that work is done for: logs, problems and jobs carry its id, and traces go on from it.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+tokio::task_local! {
+    /// Task-local, so that no function between a handler and a job has to pass it on.
+    static CURRENT: Context;
+}
+
+/// What a request is known by.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The client's id for the request, or one of ours; none for a job that no request added.
+    pub request_id: Option<String>,
+    /// The span that is running.
+    pub traceparent: Traceparent,
+}
+
+/// A span in a form that another process can go on from: the W3C's `traceparent`
+/// (<https://www.w3.org/TR/trace-context/#traceparent-header>).
+#[derive(Clone, Copy, Debug)]
+pub struct Traceparent {
+    /// The whole trace.
+    pub trace_id: u128,
+    /// The span within the trace.
+    pub span_id: u64,
+    /// Bit 0: it is sampled.
+    pub flags: u8,
+}
+
+impl fmt::Display for Traceparent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+    }
+}
+
+/// Runs `work` for a request.
+pub async fn scope<T>(context: Context, work: impl Future<Output = T>) -> T {
+    CURRENT.scope(context, work).await
+}
+
+/// What the caller works for: none outside [`scope`].
+pub fn current() -> Option<Context> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+/// The id of the current request, or a new one outside a request.
+pub fn request_id() -> String {
+    CURRENT.try_with(|context| context.request_id.clone()).ok().flatten().unwrap_or_else(new_request_id)
+}
+
+/// The id that a client gave its request, if it is well formed (8 to 64 letters, digits or hyphens), or a new one.
+pub fn request_id_of(given: Option<&str>) -> String {
+    given.filter(|id| is_request_id(id)).map_or_else(new_request_id, str::to_owned)
+}
+
+fn new_request_id() -> String {
+    Uuid::new_v4().to_string()
+}
+
+fn is_request_id(id: &str) -> bool {
+    (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}

@@ -1,0 +1,33 @@
+//! The domains: each adds its routes, jobs and seed here in a line, and is removed here.
+
+use std::error::Error;
+
+use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
+
+use crate::services::postgres::Transaction;
+use crate::{accounts, config::Config, jobs::Tasks, mail, sessions, state::App};
+use crate::{demo, notes}; // the demo: delete me
+
+/// The API below its prefix, and the pages beside it.
+pub fn routes() -> OpenApiRouter<App> {
+    let api = accounts::routes().merge(sessions::routes());
+    let api = api.merge(notes::routes()).merge(demo::routes()); // the demo: delete me
+    let pages = accounts::pages();
+    let pages = pages.merge(demo::pages()); // the demo: delete me
+    pages.nest("/api/v1", api)
+}
+
+/// The jobs that a worker runs.
+pub fn jobs() -> Tasks {
+    let tasks = accounts::jobs(mail::jobs(Tasks::default()));
+    let tasks = notes::jobs(tasks); // the demo: delete me
+    tasks
+}
+
+/// What `seed` puts beside the account that it makes.
+#[allow(unused_variables, reason = "the domains may have nothing to put there")]
+pub async fn seed(tx: &mut Transaction, config: &Config, account: Uuid) -> Result<(), Box<dyn Error>> {
+    notes::seed(tx, config, account).await?; // the demo: delete me
+    Ok(())
+}

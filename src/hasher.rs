@@ -1,0 +1,105 @@
+//! Argon2id, a few hashes at a time: a hundred sign-ins neither take gigabytes nor starve reads.
+
+use std::sync::{Arc, Once};
+
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use tokio::sync::Semaphore;
+
+/// How many hashes may wait for their turn.
+const QUEUE: usize = 128;
+
+/// Why a password was not hashed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Too many wait already.
+    #[error("too many passwords wait to be hashed")]
+    Busy,
+    /// The hash failed.
+    #[error("hashing: {0}")]
+    Failed(String),
+}
+
+/// Hashes with Argon2id (19 MiB, two passes), on at most four cores. A clone costs nothing.
+#[derive(Clone)]
+pub struct Hasher {
+    queue: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        return_memory();
+        let slots = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+        Self { queue: Arc::new(Semaphore::new(slots + QUEUE)), slots: Arc::new(Semaphore::new(slots)) }
+    }
+}
+
+impl Hasher {
+    /// The hash of a new password, in PHC form. Errors: [`Error::Busy`] when too many wait already.
+    pub async fn hash(&self, password: String) -> Result<String, Error> {
+        let hash = self.run(move || Argon2::default().hash_password(password.as_bytes()));
+        hash.await?.map(|hash| hash.to_string()).map_err(failed)
+    }
+
+    /// Whether a hash is of this password. Without a hash the answer is no, after the same work: the time it takes does
+    /// not tell whether there is an account. Errors: [`Error::Busy`] when too many wait already.
+    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Error> {
+        self.run(move || match hash {
+            Some(hash) => Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok(),
+            None => {
+                let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &[0; 16]);
+                std::hint::black_box(hash.is_ok());
+                false
+            }
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let queued = self.queue.clone().try_acquire_owned().map_err(|_| Error::Busy)?;
+        let slot = self.slots.clone().acquire_owned().await.map_err(failed)?;
+        // The permits go along: the work goes on when the request is dropped.
+        let work = tokio::task::spawn_blocking(move || {
+            let _permits = (queued, slot);
+            work()
+        });
+        work.await.map_err(failed)
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::Failed(error.to_string())
+}
+
+/// Has glibc map each hash's memory for itself, so that it goes back to the system with the hash. By default
+/// it raises this threshold after the first such block, and then keeps hundreds of megabytes.
+#[allow(unsafe_code)]
+fn return_memory() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        #[cfg(target_env = "gnu")]
+        // SAFETY: `mallopt` takes two integers and no pointer, locks the allocator itself, and this
+        // parameter is one it may be given at any time.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hash_verifies_its_own_password_alone() -> Result<(), Error> {
+        let hasher = Hasher::default();
+        let hash = hasher.hash("correct horse".into()).await?;
+
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(hasher.verify("correct horse".into(), Some(hash.clone())).await?);
+        assert!(!hasher.verify("wrong horse".into(), Some(hash)).await?);
+        assert!(!hasher.verify("correct horse".into(), None).await?);
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! Lists in pages. A page goes on after the last item of the one before, wherever that is by now: items that
+//! are added meanwhile neither repeat nor hide any.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Result, problem::Problem};
+
+const DEFAULT_LIMIT: u8 = 20;
+const MAX_LIMIT: u8 = 100;
+
+/// A page, and the cursor of the next if there is one.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    #[schema(required)]
+    pub(crate) next: Option<String>,
+}
+
+/// Where an item stands in a list that goes by age, the newest first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Position {
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) id: Uuid,
+}
+
+/// The part of a list that one request asks for.
+pub(crate) struct Window {
+    /// SHA-256 of what the list is of: whose, and which search.
+    list: Sha256,
+    pub(crate) limit: u8,
+    pub(crate) after: Option<Position>,
+}
+
+impl Window {
+    /// Parses the parameters `limit` and `cursor` of the list that `list` names. Errors: a problem with the parameter.
+    pub(crate) fn parse(list: &[&[u8]], limit: Option<&str>, cursor: Option<&str>) -> Result<Self> {
+        let list = list.iter().fold(Sha256::new(), |list, part| list.chain_update(part));
+        let invalid = || Problem::field("limit", format!("must be a number from 1 to {MAX_LIMIT}"));
+        let limit = limit.map_or(Some(DEFAULT_LIMIT), parse_limit).ok_or_else(invalid)?;
+        let mut window = Self { list, limit, after: None };
+        if let Some(cursor) = cursor {
+            let after = window.position(cursor);
+            window.after = Some(after.ok_or_else(|| Problem::field("cursor", "is not a `next` of this list"))?);
+        }
+        Ok(window)
+    }
+
+    /// The page of `items`, of which one more than the limit tells that there is a next.
+    pub(crate) fn page<T>(&self, mut items: Vec<T>, position: impl Fn(&T) -> Position) -> Page<T> {
+        let limit = usize::from(self.limit);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|last| self.cursor(position(last)));
+        Page { items, next }
+    }
+
+    /// A position in 24 bytes, and a checksum of 8.
+    fn cursor(&self, Position { created_at, id }: Position) -> String {
+        let micros = u64::try_from(created_at.unix_timestamp_nanos() / 1_000).unwrap_or_default();
+        let position = [&micros.to_be_bytes()[..], id.as_bytes()].concat();
+        let checksum = self.checksum(&position);
+        URL_SAFE_NO_PAD.encode([position, checksum].concat())
+    }
+
+    fn position(&self, cursor: &str) -> Option<Position> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (position, checksum) = bytes.split_at_checked(24)?;
+        if checksum != self.checksum(position) {
+            return None;
+        }
+        let (micros, id) = position.split_first_chunk()?;
+        let nanos = i128::from(u64::from_be_bytes(*micros)) * 1_000;
+        let created_at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
+        Some(Position { created_at, id: Uuid::from_slice(id).ok()? })
+    }
+
+    /// Binds a cursor to its list, so that a mix-up is an error. It need not keep anyone from forging one, which
+    /// would show nothing but one's own items.
+    fn checksum(&self, position: &[u8]) -> Vec<u8> {
+        self.list.clone().chain_update(position).finalize()[..8].to_vec()
+    }
+}
+
+fn parse_limit(text: &str) -> Option<u8> {
+    let limit: u8 = text.parse().ok()?;
+    ((1..=MAX_LIMIT).contains(&limit) && limit.to_string() == text).then_some(limit)
+}
+
+/// Deserializes a field that may be left out, but is not null.
+pub(crate) fn present<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
+    String::deserialize(from).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(list: &str) -> Window {
+        Window::parse(&[list.as_bytes()], None, None).unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    #[test]
+    fn a_cursor_names_a_position_in_its_own_list_only() {
+        let created_at = OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(1_234_567);
+        let position = Position { created_at, id: Uuid::from_u128(7) };
+        let cursor = window("a").cursor(position);
+
+        assert_eq!(window("a").position(&cursor), Some(position));
+        assert_eq!(window("b").position(&cursor), None);
+        for at in 0..cursor.len() {
+            let mut tampered = cursor.clone().into_bytes();
+            tampered[at] = if tampered[at] == b'A' { b'B' } else { b'A' };
+            let tampered = String::from_utf8(tampered).expect("ASCII");
+            assert_eq!(window("a").position(&tampered), None, "{tampered}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_plain_number_from_1_to_100() {
+        assert_eq!((parse_limit("1"), parse_limit("100")), (Some(1), Some(100)));
+        for text in ["", "0", "101", "-1", "+5", "05", " 5", "5.0", "1e1", "٥", "300"] {
+            assert_eq!(parse_limit(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! ETags (RFC 9110, sections 8.8.3 and 13.1): a row's version in quotes.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+
+use super::problem::Problem;
+
+/// The answer to an `If-Match` that does not match.
+pub(crate) const PRECONDITION_FAILED: Problem =
+    Problem::Rejected(412, "precondition-failed", "It has changed meanwhile. Please load it again.");
+
+/// The strong ETag of a version.
+pub(crate) fn etag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+/// `If-Match`: the versions that may be changed; none where any may.
+pub(crate) struct IfMatch(pub(crate) Option<Vec<i64>>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let tags = tags(&parts.headers, header::IF_MATCH);
+        let tags = tags.filter(|tags| !tags.iter().any(|tag| tag == "*"));
+        // What is no strong ETag of ours matches no version.
+        Ok(Self(tags.map(|tags| tags.iter().filter_map(|tag| version(tag)).collect())))
+    }
+}
+
+/// `If-None-Match`: the versions that the client has.
+pub(crate) struct IfNoneMatch(Vec<String>);
+
+impl IfNoneMatch {
+    /// Whether the client has this version.
+    pub(crate) fn matches(&self, version: i64) -> bool {
+        self.has(&etag(version))
+    }
+
+    /// Whether the client has what is known by this ETag.
+    pub(crate) fn has(&self, etag: &str) -> bool {
+        self.0.iter().any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(tags(&parts.headers, header::IF_NONE_MATCH).unwrap_or_default()))
+    }
+}
+
+/// The tags of a header, on one line or many; none where it is not sent.
+fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Vec<String>> {
+    headers.contains_key(&name).then(|| {
+        let lines = headers.get_all(name).into_iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+        lines.flat_map(|line| line.split(',').map(|tag| tag.trim().to_owned()).collect::<Vec<_>>()).collect()
+    })
+}
+
+fn version(tag: &str) -> Option<i64> {
+    let version = tag.trim_matches('"').parse().ok()?;
+    (etag(version) == tag).then_some(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn only_the_strong_etag_of_a_version_is_one() {
+        assert_eq!(version("\"12\""), Some(12));
+        for tag in ["", "\"", "12", "\"012\"", "\"+12\"", "W/\"12\"", "\"x\"", "\"\"12\"\""] {
+            assert_eq!(version(tag), None, "{tag}");
+        }
+    }
+}

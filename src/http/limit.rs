@@ -1,0 +1,62 @@
+//! Rate limits, shared by all processes: GCRA in Redis, by Redis' clock. Of our own, as the crates for it count in the
+//! process's memory; it is one script.
+//!
+//! An IPv6 address counts by its /64, since one line has that many. While Redis is down the limits are closed: what
+//! they guard answers 503, since an open limit is an invitation, and nobody could sign in anyway.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::LazyLock;
+
+use redis::Script;
+
+use super::{Result, problem::Problem};
+use crate::services::redis::{Redis, digest};
+
+static CHECK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("limit.lua")));
+
+/// Counts a request against each limit `(key, how many at once, seconds in which they come back)`, or against none
+/// where one is used up: the problem says when to come back.
+pub(crate) async fn check(redis: &Redis, limits: &[(String, u32, u64)]) -> Result<()> {
+    let mut check = CHECK.prepare_invoke();
+    for (key, burst, period) in limits {
+        check.key(key).arg(burst).arg(period);
+    }
+    let milliseconds: u64 = redis.invoke(&check).await?;
+    if milliseconds > 0 {
+        return Err(Problem::RateLimited(milliseconds.div_ceil(1_000)));
+    }
+    Ok(())
+}
+
+/// Gives a limit back in full.
+pub(crate) async fn reset(redis: &Redis, key: &str) -> Result<()> {
+    Ok(redis.run(redis::cmd("DEL").arg(key)).await?)
+}
+
+/// The key of a limit. It holds a hash of its subject, which may be personal.
+pub(crate) fn key(policy: &str, subject: &str) -> String {
+    format!("limit:{policy}:{}", digest(subject.as_bytes()))
+}
+
+/// The network of a client: its IPv4 address, or the /64 of its IPv6 address.
+pub(crate) fn network(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(line) => Ipv6Addr::from_bits(line.to_bits() & (u128::MAX << 64)).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_line_is_one_network() {
+        let network = |text: &str| network(text.parse().expect("an address"));
+
+        assert_eq!(network("2001:db8:1:2:3::4"), network("2001:db8:1:2::ffff"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+}

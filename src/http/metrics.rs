@@ -1,0 +1,71 @@
+//! The listener of METRICS_PORT: Prometheus text and the health routes, in `web` and `worker`.
+
+use axum::middleware::from_fn_with_state;
+use axum::{Router, extract::State, routing::get};
+use prometheus::Opts;
+use tokio_util::sync::CancellationToken;
+
+use super::{health, middleware, problem::Problem};
+use crate::server::{self, Connections};
+use crate::{jobs, metrics, metrics::Scrape, release, state::App};
+
+/// Probes and scrapers; the port is not the public's.
+const CONNECTIONS: usize = 64;
+
+/// Serves `/metrics` and the health routes on `METRICS_PORT`, if it is set, until the process ends:
+/// it is there that a process which drains is seen to do so. Errors: the port cannot be bound.
+pub async fn serve(app: &App, stop: &CancellationToken) -> server::Result<()> {
+    let Some(port) = app.config.metrics_port else {
+        return Ok(());
+    };
+    metrics::start()?;
+    let listener = server::bind(port).await?;
+    tracing::info!(port = listener.local_addr()?.port(), "serving metrics");
+    let router = Router::new()
+        .route("/metrics", get(show))
+        .merge(Router::from(health::routes()))
+        .fallback(async || Problem::NotFound)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(from_fn_with_state(app.clone(), middleware::observe))
+        .with_state(app.clone());
+    let (health, stop) = (app.health.clone(), stop.clone());
+    tokio::spawn(async move {
+        let drained = async {
+            stop.cancelled().await;
+            health.drain();
+            std::future::pending::<()>().await;
+        };
+        Connections::new(router, CONNECTIONS).accept(listener, drained).await;
+    });
+    Ok(())
+}
+
+async fn show(State(app): State<App>) -> super::Result<String> {
+    scrape(&app).await.map_err(|error| Problem::Internal(error.to_string()))
+}
+
+async fn scrape(app: &App) -> prometheus::Result<String> {
+    let scrape = Scrape::default();
+    let build = [
+        ("version", release::VERSION),
+        ("commit", release::COMMIT),
+        ("release", release::id()),
+        ("process", release::process()),
+    ];
+    let opts = build
+        .into_iter()
+        .fold(Opts::new("build_info", "What runs."), |opts, (name, value)| opts.const_label(name, value));
+    scrape.gauge_with(opts, 1.0)?;
+    let (open, idle) = app.db.connections();
+    scrape.gauge("database_pool_connections", "Open connections to Postgres.", open.into())?;
+    scrape.gauge("database_pool_idle_connections", "Those of them that are idle.", idle as f64)?;
+    // An unreachable one would keep the scraper waiting.
+    if app.health.has_postgres()
+        && let Ok(depth) = jobs::admin::depth(&app.db).await
+    {
+        scrape.gauge("jobs_ready", "Jobs that are due.", depth.ready as f64)?;
+        scrape.gauge("jobs_oldest_ready_seconds", "How long the oldest has been due.", depth.oldest_ready_seconds)?;
+        scrape.gauge("jobs_dead", "Jobs that have failed for good.", depth.dead as f64)?;
+    }
+    scrape.text()
+}

@@ -1,0 +1,56 @@
+//! The worker's side of a lease: nothing of a job runs once it is over, as another worker may have the job by then.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::queue::LEASE;
+
+/// What the clocks of Postgres and of this process may differ by within a lease.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// A lease that is renewed from time to time.
+pub(super) struct Lease {
+    /// The token of the job's take.
+    pub(super) token: Uuid,
+    ends: Mutex<Instant>,
+    lost: CancellationToken,
+}
+
+impl Lease {
+    /// The lease of a job that was taken after `before`.
+    pub(super) fn new(token: Uuid, before: Instant) -> Self {
+        Self { token, ends: Mutex::new(before + LEASE - MARGIN), lost: CancellationToken::new() }
+    }
+
+    /// It was renewed after `before`.
+    pub(super) fn renew(&self, before: Instant) {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = before + LEASE - MARGIN;
+    }
+
+    /// Aborts the job: another worker has it, or may have it.
+    pub(super) fn lose(&self) {
+        self.lost.cancel();
+    }
+
+    /// Whether the job may be another worker's. This process may have been stopped for long, so it looks at the clock.
+    pub(super) fn is_over(&self) -> bool {
+        self.lost.is_cancelled() || Instant::now() >= *self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` while the lease lasts; none where it was over before the work was done.
+    pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        // Before each step: after a SIGCONT the next step must not be taken.
+        let leased = poll_fn(|context| match self.is_over() {
+            true => Poll::Ready(None),
+            false => work.as_mut().poll(context).map(Some),
+        });
+        self.lost.run_until_cancelled(leased).await.flatten()
+    }
+}

@@ -1,0 +1,225 @@
+//! Takes jobs and runs them. The process may be killed, stopped or cut off at any moment: what it did not finish,
+//! another worker does.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use serde::Deserialize;
+use tokio::sync::Notify;
+use tokio::time::{Duration, Instant, interval, sleep, timeout};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle, task::TaskTracker};
+use tracing::Instrument;
+
+use super::lease::Lease;
+use super::queue::{self, Taken};
+use super::{Failure, Origin, Task, Tasks};
+use crate::{context, context::Context, state::App, traces};
+
+/// From one look at an empty queue to the next, on average. Nobody listens: a pooler does not pass notifications on.
+const POLL_MS: u64 = 500;
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+const SCHEDULE_EVERY: Duration = Duration::from_secs(1);
+const RECORD_PAUSE: Duration = Duration::from_millis(500);
+
+/// Runs jobs until `stop`, whatever happens to Postgres meanwhile; running ones then have `grace` to finish.
+pub async fn run(app: App, tasks: Tasks, stop: &CancellationToken, grace: Duration) {
+    let worker = Arc::new(Worker {
+        tasks,
+        leases: Mutex::default(),
+        slots: TaskTracker::new(),
+        freed: Notify::new(),
+        interrupt: CancellationToken::new(),
+        app,
+    });
+    let _renewing = AbortOnDropHandle::new(tokio::spawn(worker.clone().renew()));
+    worker.work(stop).await;
+    worker.slots.close();
+    if timeout(grace, worker.slots.wait()).await.is_err() {
+        worker.interrupt.cancel();
+        worker.slots.wait().await;
+    }
+}
+
+struct Worker {
+    app: App,
+    tasks: Tasks,
+    /// Of the running jobs, by their ids.
+    leases: Mutex<HashMap<i64, Arc<Lease>>>,
+    slots: TaskTracker,
+    /// Notified when a slot has become free.
+    freed: Notify,
+    /// Cancelled when running jobs are to be handed back.
+    interrupt: CancellationToken,
+}
+
+/// How a job's run ended.
+enum Outcome {
+    Done,
+    Failed(Failure),
+    Interrupted,
+    Lost,
+}
+
+impl Worker {
+    /// Fills free slots until `stop`.
+    async fn work(self: &Arc<Self>, stop: &CancellationToken) {
+        let (mut scheduled, mut reachable) = (None, true);
+        while !stop.is_cancelled() {
+            // Not cancelled halfway: a job that was taken must be run or handed back.
+            let result = async {
+                self.schedule(&mut scheduled).await?;
+                self.fill_slots().await
+            };
+            let result = result.await;
+            match &result {
+                Err(error) if reachable => tracing::warn!(%error, "job queue unreachable"),
+                Ok(()) if !reachable => tracing::info!("job queue recovered"),
+                _ => {}
+            }
+            reachable = result.is_ok();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // A backlog goes at full speed.
+                () = self.freed.notified(), if reachable => {}
+                () = sleep(poll_pause()) => {}
+            }
+        }
+    }
+
+    /// Adds the periodic jobs that are due, unless it has just done so.
+    async fn schedule(&self, last: &mut Option<Instant>) -> sqlx::Result<()> {
+        let now = Instant::now();
+        match *last {
+            Some(last) if now < last + SCHEDULE_EVERY => return Ok(()),
+            Some(_) => {}
+            None => queue::set_schedule(&self.app.db, &self.tasks.schedule).await?,
+        }
+        queue::add_scheduled(&self.app.db, &self.tasks.names()).await?;
+        *last = Some(now);
+        Ok(())
+    }
+
+    async fn fill_slots(self: &Arc<Self>) -> sqlx::Result<()> {
+        let free = self.app.config.worker_concurrency.saturating_sub(self.slots.len());
+        if free == 0 {
+            return Ok(());
+        }
+        let before = Instant::now();
+        for job in queue::take(&self.app.db, &self.tasks.names(), free as i64).await? {
+            let lease = Arc::new(Lease::new(job.token, before));
+            self.leases().insert(job.id, lease.clone());
+            let worker = self.clone();
+            self.slots.spawn(async move {
+                worker.run(job, &lease).await;
+                worker.freed.notify_one();
+            });
+        }
+        Ok(())
+    }
+
+    /// Renews the leases of running jobs, and aborts those that are another worker's by now.
+    async fn renew(self: Arc<Self>) {
+        let mut ticks = interval(RENEW_EVERY);
+        loop {
+            ticks.tick().await;
+            let running: Vec<_> = self.leases().iter().map(|(id, lease)| (*id, lease.clone())).collect();
+            if running.is_empty() {
+                continue;
+            }
+            let (ids, tokens): (Vec<_>, Vec<_>) = running.iter().map(|(id, lease)| (*id, lease.token)).unzip();
+            let before = Instant::now();
+            let renewed = queue::renew(&self.app.db, &ids, &tokens).await;
+            for (id, lease) in running {
+                match &renewed {
+                    Ok(ids) if ids.contains(&id) => lease.renew(before),
+                    Err(_) if !lease.is_over() => {}
+                    _ => lease.lose(),
+                }
+            }
+        }
+    }
+
+    async fn run(&self, job: Taken, lease: &Lease) {
+        let Some(task) = self.tasks.find(&job.task) else {
+            return; // Only known ones are taken.
+        };
+        let origin = Origin::deserialize(&job.context).unwrap_or_default();
+        let mut trace = traces::Span::job(task.name, origin.traceparent.as_deref());
+        // Of the highest level, so that warnings and errors keep their ids where INFO is off.
+        let span = tracing::error_span!(
+            "job",
+            job_id = job.id,
+            task = task.name,
+            request_id = origin.request_id,
+            trace_id = trace.trace_id(),
+        );
+        let context = Context { request_id: origin.request_id, traceparent: trace.traceparent() };
+        let (id, attempt) = (job.id, job.attempts);
+        let outcome = context::scope(context, self.attempt(task, job, lease)).instrument(span.clone()).await;
+        // It is not renewed while its outcome is recorded, so that it cannot be called lost once it is deleted.
+        self.leases().remove(&id);
+        if let Outcome::Failed(failure) = &outcome {
+            trace.failed(failure);
+        }
+        self.record(task, id, attempt, lease, &outcome).instrument(span).await;
+    }
+
+    /// Runs a job within its limits. A panic is a failure.
+    async fn attempt(&self, task: Task, job: Taken, lease: &Lease) -> Outcome {
+        if job.attempts > task.max_attempts {
+            return Outcome::Failed(Failure::Dead("it was taken again and again, and never ended".into()));
+        }
+        let work = AssertUnwindSafe((task.run)(self.app.clone(), job.payload)).catch_unwind();
+        tokio::select! {
+            biased;
+            () = self.interrupt.cancelled() => Outcome::Interrupted,
+            result = lease.run(timeout(task.timeout, work)) => match result {
+                Some(Ok(Ok(Ok(())))) => Outcome::Done,
+                Some(Ok(Ok(Err(failure)))) => Outcome::Failed(failure),
+                Some(Ok(Err(_))) => Outcome::Failed(Failure::Retry("the job panicked".into())),
+                Some(Err(_)) => Outcome::Failed(Failure::Retry(format!("the job ran for more than {:?}", task.timeout))),
+                None => Outcome::Lost,
+            },
+        }
+    }
+
+    /// Records the outcome, as long as the lease lasts: if Postgres is away for longer, the job is run again.
+    async fn record(&self, task: Task, id: i64, attempt: i32, lease: &Lease, outcome: &Outcome) {
+        let (db, token) = (&self.app.db, lease.token);
+        let dead = |failure: &Failure| matches!(failure, Failure::Dead(_)) || attempt >= task.max_attempts;
+        let recorded = loop {
+            let result = match outcome {
+                Outcome::Done => queue::complete(db, id, token).await,
+                Outcome::Failed(failure) => {
+                    queue::record_failure(db, id, token, &failure.to_string(), dead(failure)).await
+                }
+                Outcome::Interrupted => queue::hand_back(db, id, token).await,
+                Outcome::Lost => Ok(false),
+            };
+            match result {
+                Ok(recorded) => break recorded,
+                Err(_) if !lease.is_over() => sleep(RECORD_PAUSE).await,
+                Err(_) => break false,
+            }
+        };
+        match outcome {
+            _ if !recorded => tracing::warn!(attempt, "job lost: its lease is over, it is run again"),
+            Outcome::Failed(failure) if dead(failure) => tracing::error!(attempt, error = %failure, "job dead"),
+            Outcome::Failed(failure) => tracing::warn!(attempt, error = %failure, "job failed, will be retried"),
+            Outcome::Interrupted => tracing::info!(attempt, "job handed back"),
+            _ => tracing::info!(attempt, "job done"),
+        }
+    }
+
+    fn leases(&self) -> MutexGuard<'_, HashMap<i64, Arc<Lease>>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// With jitter, so that workers that were started together do not ask together.
+fn poll_pause() -> Duration {
+    let random = getrandom::u32().unwrap_or_default();
+    Duration::from_millis(POLL_MS * 3 / 4 + u64::from(random) % (POLL_MS / 2))
+}

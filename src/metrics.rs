@@ -1,0 +1,69 @@
+//! What a process counts, as Prometheus text. `http::metrics` serves it on METRICS_PORT.
+
+use std::sync::{LazyLock, OnceLock};
+
+use prometheus::{
+    Gauge, HistogramOpts, HistogramVec, IntCounter, Opts, Registry, Result, TextEncoder, register_histogram_vec,
+    register_int_counter,
+};
+
+/// The upper bounds of the histogram, in seconds.
+const BOUNDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Requests by method, route and status. In the crate's own registry, a static, as the next one is: what counts is
+/// not handed through every function. Unset where METRICS_PORT is: nobody can ask for it.
+static REQUESTS: OnceLock<HistogramVec> = OnceLock::new();
+
+/// Log lines that were dropped because nobody read stdout.
+pub static LOG_LINES_DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
+    let counter = register_int_counter!("log_lines_dropped_total", "Log lines that nobody read.");
+    counter.expect("the name is valid and registered once")
+});
+
+/// Starts to count requests. Errors: it was called before.
+pub fn start() -> Result<()> {
+    LazyLock::force(&LOG_LINES_DROPPED);
+    let opts = HistogramOpts::new("http_request_duration_seconds", "From a request's head to its answer's.");
+    let requests = register_histogram_vec!(opts.buckets(BOUNDS.to_vec()), &["method", "route", "status"])?;
+    let _ = REQUESTS.set(requests);
+    Ok(())
+}
+
+/// Counts a request that took `seconds`.
+pub fn observe_request(method: &str, route: Option<&str>, status: u16, seconds: f64) {
+    if let Some(requests) = REQUESTS.get() {
+        let labels = [known_method(method), route.unwrap_or_default(), &status.to_string()];
+        requests.with_label_values(&labels).observe(seconds);
+    }
+}
+
+/// The method, or `_OTHER` for one that is not HTTP's own: clients may send any number of names.
+pub fn known_method(method: &str) -> &'static str {
+    METHODS.iter().find(|known| **known == method).unwrap_or(&"_OTHER")
+}
+
+/// What is measured when it is asked for, beside what was counted.
+#[derive(Default)]
+pub struct Scrape(Registry);
+
+impl Scrape {
+    /// Adds a gauge. Errors: the name is taken or not valid.
+    pub fn gauge(&self, name: &str, help: &str, value: f64) -> Result<()> {
+        self.gauge_with(Opts::new(name, help), value)
+    }
+
+    /// Adds a gauge that has labels. Errors: as of [`Scrape::gauge`].
+    pub fn gauge_with(&self, opts: Opts, value: f64) -> Result<()> {
+        let gauge = Gauge::with_opts(opts)?;
+        gauge.set(value);
+        self.0.register(Box::new(gauge))
+    }
+
+    /// All of it as text. Errors: it cannot be encoded.
+    pub fn text(&self) -> Result<String> {
+        let mut families = prometheus::gather();
+        families.extend(self.0.gather());
+        TextEncoder::new().encode_to_string(&families)
+    }
+}

@@ -1,0 +1,81 @@
+//! What is done for images in the background: previews are made, and orphans in storage deleted.
+
+use object_store::ObjectStoreExt;
+use serde::{Deserialize, Serialize};
+use tokio::time::Duration;
+use uuid::Uuid;
+
+use super::image_store;
+use super::objects::{PICTURES, path, put};
+use super::picture::MAX_BYTES;
+use crate::jobs::{Failure, Job, Periodic};
+use crate::state::App;
+
+/// Makes the preview of an image.
+#[derive(Deserialize, Serialize)]
+pub(super) struct PreviewImage {
+    pub(super) key: Uuid,
+}
+
+impl Job for PreviewImage {
+    const NAME: &'static str = "preview_image";
+
+    async fn run(self, app: App) -> Result<(), Failure> {
+        let Self { key } = self;
+        if !image_store::has_image(&app.db, key).await? {
+            return Ok(());
+        }
+        let place = PICTURES.place().map_err(retry)?;
+        let object = app.storage.bucket.get(&path(key, "")).await.map_err(retry)?;
+        if object.meta.size > 4 * MAX_BYTES as u64 {
+            return Err(Failure::Dead("the image is too large for a preview".into()));
+        }
+        let preview = place.preview(object.bytes().await.map_err(retry)?).await.map_err(retry)?;
+        let content_type = preview.content_type;
+        put(&app.storage, key, "-preview", preview).await.map_err(retry)?;
+        if !image_store::set_preview(&app.db, key, content_type).await? {
+            // The image went meanwhile, and its objects with it.
+            app.storage.bucket.delete(&path(key, "-preview")).await.map_err(retry)?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes the orphans in storage. A trigger adds it when an image goes; the schedule finds aborted uploads.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct SweepImages {}
+
+impl Job for SweepImages {
+    const NAME: &'static str = "sweep_images";
+
+    fn key(&self) -> Option<String> {
+        Some(Self::NAME.to_owned())
+    }
+
+    /// Deletes the objects first and their rows last, so that it can be aborted anywhere.
+    async fn run(self, app: App) -> Result<(), Failure> {
+        loop {
+            let keys = image_store::due_uploads(&app.db).await?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            for key in &keys {
+                for suffix in ["", "-preview"] {
+                    match app.storage.bucket.delete(&path(*key, suffix)).await {
+                        Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                        Err(error) => return Err(retry(error)),
+                    }
+                }
+            }
+            image_store::delete_uploads(&app.db, &keys).await?;
+        }
+    }
+}
+
+impl Periodic for SweepImages {
+    const EVERY: Duration = Duration::from_secs(600);
+}
+
+fn retry(error: impl std::fmt::Display) -> Failure {
+    Failure::Retry(error.to_string())
+}

@@ -1,0 +1,103 @@
+//! V, XII: the database's schema, brought up to date once a release and under a lock, whoever asks and how often.
+//! Everything here fails when the database does not answer.
+
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, Migrator};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection, PgConnection};
+use tokio::time::{sleep, timeout};
+
+use crate::config::Config;
+use crate::services::postgres;
+
+/// How these tasks fail: a sentence for the operator.
+pub type Error = Box<dyn std::error::Error>;
+
+/// The migrations, embedded, so that any binary runs from an empty directory.
+static MIGRATOR: Migrator = sqlx::migrate!();
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
+/// Any number will do, if no other program locks it on this database.
+const LOCK: i64 = 0x7265_6c65_6173_6500;
+
+/// Whether the database has all that this release needs.
+pub async fn is_current(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let applied = applied(connection).await?;
+    Ok(MIGRATOR.iter().all(|migration| applied.contains(&migration.version)))
+}
+
+/// The migrations in their order, and whether each is applied.
+pub async fn status(config: &Config) -> Result<Vec<(&'static Migration, bool)>, Error> {
+    let applied = applied(&mut connect(config).await?).await?;
+    Ok(MIGRATOR.iter().map(|migration| (migration, applied.contains(&migration.version))).collect())
+}
+
+/// The versions of the applied migrations: none before the first one made their table.
+async fn applied(connection: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
+    let select = sqlx::query_scalar("select version from _sqlx_migrations where success");
+    match select.fetch_all(connection).await {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => Ok(Vec::new()),
+        result => result,
+    }
+}
+
+/// Brings the database up to date. Many may do so at once: one does, the others wait a while for it.
+pub async fn migrate(config: &Config) -> Result<(), Error> {
+    migrate_on(locked(config).await?).await
+}
+
+/// Empties the database, if `ALLOW_RESET` names it, then migrates it.
+pub async fn reset(config: &Config) -> Result<(), Error> {
+    let options = postgres::options(config)?;
+    let name = options.get_database().unwrap_or(options.get_username());
+    if config.allow_reset.as_deref() != Some(name) {
+        return Err(format!("ALLOW_RESET must be `{name}`, the database to empty").into());
+    }
+    let mut connection = locked(config).await?;
+    // Sent together, they are one transaction.
+    sqlx::raw_sql("drop schema if exists public cascade; create schema public").execute(&mut connection).await?;
+    migrate_on(connection).await
+}
+
+/// Migrates on the connection that holds the lock, and gives the lock up.
+async fn migrate_on(mut connection: PgConnection) -> Result<(), Error> {
+    let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
+    // The lock is ours; and the previous release may be put back on a newer database.
+    migrator.set_locking(false).set_ignore_missing(true);
+    migrator.run_direct(None, &mut connection, false).await?;
+    Ok(connection.close().await?)
+}
+
+/// Takes the lock by asking again and again: a statement that waits for it would hold a
+/// snapshot, which `create index concurrently` waits for in its turn.
+async fn locked(config: &Config) -> Result<PgConnection, Error> {
+    let mut connection = connect(config).await?;
+    let asked = async {
+        loop {
+            let lock = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK);
+            match lock.fetch_one(&mut connection).await {
+                Ok(false) => sleep(PAUSE).await,
+                result => return result,
+            }
+        }
+    };
+    let late = |_| "another migration has been running for too long";
+    timeout(LOCK_TIMEOUT, asked).await.map_err(late)??;
+    Ok(connection)
+}
+
+/// Connects, waiting a while for a server that is about to start, as a pool does.
+async fn connect(config: &Config) -> Result<PgConnection, Error> {
+    // A queued lock blocks later queries on the table; bound the wait.
+    let options = postgres::options(config)?.options([("lock_timeout", "3s")]);
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
+    let connection = pool.connect_lazy_with(options).acquire().await;
+    let connection = connection.map_err(|error| match error {
+        sqlx::Error::PoolTimedOut => "DATABASE_URL: Postgres does not answer in time".to_owned(),
+        error => format!("DATABASE_URL: Postgres does not answer: {error}"),
+    });
+    Ok(connection?.detach())
+}
