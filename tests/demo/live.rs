@@ -16,7 +16,9 @@ fn kinds(live: &Value) -> Vec<&str> {
 }
 
 fn names(object: &Value) -> Vec<&str> {
-    object.as_object().expect("an object").keys().map(String::as_str).collect()
+    let mut names: Vec<&str> = object.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
 }
 
 #[tokio::test]
