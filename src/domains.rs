@@ -20,9 +20,9 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// The jobs that a worker runs.
 pub fn jobs() -> Tasks {
-    let tasks = accounts::jobs(mail::jobs(Tasks::default()));
+    let tasks = Tasks::default();
     let tasks = notes::jobs(tasks); // the demo: delete me
-    tasks
+    accounts::jobs(mail::jobs(tasks))
 }
 
 /// What `seed` puts beside the account that it makes.

@@ -106,7 +106,7 @@ impl IntoResponse for Problem {
         match &self {
             Self::Invalid(errors) => body["errors"] = json!(errors),
             Self::NotReady(checks) => body["checks"] = checks.clone(),
-            Self::Unavailable(cause) => tracing::error!(cause, "a service is out of reach"),
+            Self::Unavailable(cause) => tracing::error!(cause, "service unreachable"),
             Self::Internal(cause) => tracing::error!(cause, "a request failed"),
             _ => {}
         }

@@ -9,8 +9,8 @@ async fn live(client: &Client, web: &Process) -> Value {
 }
 
 fn kinds(live: &Value) -> Vec<&str> {
-    let letters = live["letters"].as_array().expect("letters");
-    let mut kinds: Vec<&str> = letters.iter().filter_map(|letter| letter["kind"].as_str()).collect();
+    let emails = live["emails"].as_array().expect("emails");
+    let mut kinds: Vec<&str> = emails.iter().filter_map(|email| email["kind"].as_str()).collect();
     kinds.sort_unstable();
     kinds
 }
@@ -64,13 +64,13 @@ async fn it_shows_the_sessions_of_ones_own_account_alone() {
 }
 
 #[tokio::test]
-async fn it_shows_the_letters_of_ones_own_account_alone() {
+async fn it_shows_the_emails_of_ones_own_account_alone() {
     let deploy = Deploy::new().await;
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let (ada, her) = Client::signed_in_at(&web).await;
     let (bob, his) = Client::signed_in_at(&web).await;
 
-    // One letter to her, one to him, and one to her address that is his affair.
+    // One email to her, one to him, and one to her address that is his affair.
     let asked = ada.post(&web, "/api/v1/password-resets", json!({ "email": her.email })).await;
     assert_eq!(asked.status, 202, "{}", asked.text);
     let change = json!({ "email": her.email, "current_password": his.password });
@@ -80,10 +80,10 @@ async fn it_shows_the_letters_of_ones_own_account_alone() {
     let hers = live(&ada, &web).await;
     let his = live(&bob, &web).await;
     assert_eq!(kinds(&hers), ["reset"]);
-    assert_eq!(kinds(&his), ["address_change", "address_change_asked"]);
-    assert_eq!(names(&hers["letters"][0]), ["created_at", "kind", "sent_at"]);
-    until("it tells that the letter was sent", SOON, async || {
-        live(&ada, &web).await["letters"][0]["sent_at"].is_string().then_some(())
+    assert_eq!(kinds(&his), ["email_change", "email_change_requested"]);
+    assert_eq!(names(&hers["emails"][0]), ["created_at", "kind", "sent_at"]);
+    until("it tells that the email was sent", SOON, async || {
+        live(&ada, &web).await["emails"][0]["sent_at"].is_string().then_some(())
     })
     .await;
 }

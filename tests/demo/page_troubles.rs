@@ -163,7 +163,7 @@ async fn a_page_loaded_anew_asks_for_the_password_before_it_sends_another_letter
     browser.fill("#new-password", &ada.password).await;
     browser.click("#sign-up-form button").await;
     browser.reads("[data-view=letter]", &ada.email).await;
-    mail::letters(&ada.email, 2).await;
+    mail::emails(&ada.email, 2).await;
     browser.is_content(&[]).await;
 }
 

@@ -31,7 +31,7 @@ async fn a_taken_address_is_answered_like_a_new_one() {
     let taken = Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
 
     assert_eq!((taken.status, told(&taken)), (202, told(&new)));
-    assert_eq!(mail::letters(&account.email, 2).await.len(), 2, "but the owner is told");
+    assert_eq!(mail::emails(&account.email, 2).await.len(), 2, "but the owner is told");
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn a_new_address_counts_once_it_is_confirmed() {
     assert_eq!(ada.patch(&web, "/api/v1/accounts/current", body).await.status, 202);
     let token = mail::token(&new.email, "verify").await;
     assert_eq!(Client::new().sign_in(&web, &old).await.status, 201, "the old one stays valid");
-    mail::letters(&old.email, 2).await; // and is told
+    mail::emails(&old.email, 2).await; // and is told
     assert_eq!(ada.confirm(&web, &token).await, 204);
 
     assert_eq!(Client::new().sign_in(&web, &new).await.status, 201);

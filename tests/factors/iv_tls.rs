@@ -134,10 +134,10 @@ async fn a_mail_server_without_starttls_hears_nothing_and_the_letter_waits() {
 
     let said = complaint(&deploy, Way::Starttls).await;
     Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
-    let failed = worker.log("the letter fails", |line| line["task"] == "send_letter").await;
+    let failed = worker.log("the letter fails", |line| line["task"] == "send_account_email").await;
 
     assert!(said.contains("STARTTLS is not supported"), "{said}");
-    assert_eq!(failed["message"], "job failed and will be retried", "{failed}");
+    assert_eq!(failed["message"], "job failed, will be retried", "{failed}");
     let heard = String::from_utf8(front.heard()).expect("text");
     assert!(heard.starts_with("EHLO "), "{heard}");
     let polite = |line: &str| line.starts_with("EHLO ") || line == "QUIT";

@@ -46,7 +46,7 @@ async fn links_in_letters_have_the_public_url_whatever_the_host_header_says() {
     let answer = Answer::of(request.header("host", "evil.test").json(&account.credentials())).await;
 
     assert_eq!(answer.status, 202, "{}", answer.text);
-    let letter = mail::letters(&account.email, 1).await.remove(0).to_string();
+    let letter = mail::emails(&account.email, 1).await.remove(0).to_string();
     assert!(letter.contains("http://app.test/verify#"), "{letter}");
     assert!(!letter.contains("evil.test"), "{letter}");
 }

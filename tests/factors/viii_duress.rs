@@ -1,4 +1,4 @@
-//! VIII. Many letters, whatever happens to those who carry them.
+//! VIII. Many emails, whatever happens to those who carry them.
 
 use crate::support::sink::Sink;
 use crate::support::*;
@@ -8,25 +8,23 @@ use std::collections::BTreeSet;
 /// At once in one worker.
 const CONCURRENCY: usize = 4;
 
-/// Adds sign-ups with a letter each, which is what a thousand people do.
+/// Adds sign-ups with an email each, which is what a thousand people do.
 async fn sign_up(deploy: &Deploy, people: i32) {
     let added: i64 = sqlx::query_scalar(
         "with person as (
              insert into sign_up (id, email, password_hash)
                   select gen_random_uuid(), n || '@example.com', '-' from generate_series(1, $1) as n
                returning id, email),
-         asked as (
-             insert into letter (id, kind, recipient, sign_up_id)
+         requested as (
+             insert into outbox_email (id, kind, recipient, subject_id)
                   select gen_random_uuid(), 'sign_up', email, id from person
                returning id)
-         select count(graphile_worker.add_job(
-                    'send_letter', payload => json_build_object('letter', id), max_attempts => 12))
-           from asked",
+         select count(add_job('send_account_email', jsonb_build_object('email', id))) from requested",
     )
     .bind(people)
     .fetch_one(&mut deploy.connection().await)
     .await
-    .expect("letters are added");
+    .expect("emails are added");
     assert_eq!(added, i64::from(people));
 }
 
@@ -38,7 +36,7 @@ async fn all_came(deploy: &Deploy, sink: &Sink, letters: usize, repeats: usize) 
     assert!(ids.len() <= letters + repeats, "{} came", ids.len());
     let left = until("the queue is empty", SOON, async || {
         let left = deploy.run("jobs", &["list"]).await;
-        (!left.out.contains("send_letter")).then_some(left)
+        (!left.out.contains("send_account_email")).then_some(left)
     });
     assert_eq!(left.await.code, 0);
 }
@@ -64,11 +62,11 @@ async fn no_letter_is_lost_when_twenty_workers_are_killed_and_the_mail_server_is
         worker.signal(Signal::KILL);
     }
     assert!(sink.ids().len() < LETTERS, "there was nothing left to do for the last of them");
-    let orphans = locked(&deploy).await;
+    let orphans = taken(&deploy).await;
     assert!(!orphans.is_empty());
     let _worker = deploy.worker();
     until("the orphans are run again", Duration::from_secs(30), async || {
-        locked(&deploy).await.is_disjoint(&orphans).then_some(())
+        taken(&deploy).await.is_disjoint(&orphans).then_some(())
     })
     .await;
     until("every letter comes", Duration::from_secs(120), async || {
@@ -80,9 +78,9 @@ async fn no_letter_is_lost_when_twenty_workers_are_killed_and_the_mail_server_is
     all_came(&deploy, &sink, LETTERS, KILLS * CONCURRENCY).await;
 }
 
-/// The jobs in hand, by number and holder.
-async fn locked(deploy: &Deploy) -> BTreeSet<(i64, String)> {
-    let jobs = sqlx::query_as("select id, locked_by from graphile_worker._private_jobs where locked_by is not null");
+/// The jobs that a worker took, by their ids and tokens.
+async fn taken(deploy: &Deploy) -> BTreeSet<(i64, String)> {
+    let jobs = sqlx::query_as("select id, token::text from job where token is not null");
     let jobs: Vec<_> = jobs.fetch_all(&mut deploy.connection().await).await.expect("the jobs");
     jobs.into_iter().collect()
 }

@@ -104,7 +104,7 @@ async fn a_request_and_its_job_are_spans_of_the_clients_trace() {
     let trace = sign_up(&web).await;
 
     let request = collector.span("POST /api/v1/accounts").await;
-    let job = collector.span("job send_letter").await;
+    let job = collector.span("job send_account_email").await;
     for span in [&request, &job] {
         assert_eq!(hex(&span.trace_id), trace, "{span:?}");
     }

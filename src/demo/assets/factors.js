@@ -58,9 +58,9 @@ const showLive = (body) => {
   const { ready, oldest_ready_seconds, dead } = body.queue;
   const figures = [["jobs waiting", ready], ["oldest waiting", ready ? clock(oldest_ready_seconds) : "–"], ["given up", dead]];
   $("queue").replaceChildren(...figures.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value)))));
-  $("letters").replaceChildren(...body.letters.map(({ kind, created_at, sent_at }) => {
+  $("emails").replaceChildren(...body.emails.map(({ kind, created_at, sent_at }) => {
     const took = sent_at && ((new Date(sent_at) - new Date(created_at)) / 1000).toFixed(1);
-    return row(`Letter: ${kind.replaceAll("_", " ")}, ${ago(created_at)}`, sent_at ? `sent in ${took} s` : "waiting", sent_at && "good");
+    return row(`Email: ${kind.replaceAll("_", " ")}, ${ago(created_at)}`, sent_at ? `sent in ${took} s` : "waiting", sent_at && "good");
   }));
   told.sessions(body.sessions);
 };
@@ -84,7 +84,7 @@ const showNobody = () => {
   $("sessions").replaceChildren(row("Nobody is signed in here", ""));
   $("keys").textContent = "";
   $("queue").replaceChildren();
-  $("letters").replaceChildren(row("Sign in to see the queue and your letters", ""));
+  $("emails").replaceChildren(row("Sign in to see the queue and your emails", ""));
 };
 
 const facts = (where, pairs) => $(where).replaceChildren(...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
@@ -99,7 +99,7 @@ const NAMES = { postgres: "Postgres", redis: "Redis", mail: "Mail", storage: "St
 /** What is lost without a service. */
 const LOST = {
   redis: "Without Redis nobody is known: who signs in and what needs a session must wait, and no session is lost.",
-  mail: "Without mail letters wait in the queue, all else goes on.",
+  mail: "Without mail emails wait in the queue, all else goes on.",
   storage: "Without storage images must wait, all else goes on.",
 };
 const SAID = {

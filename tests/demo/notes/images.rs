@@ -36,7 +36,7 @@ async fn with_image(ada: &Client, web: &Process) -> (String, String) {
 
 /// How many files there are that are known, and how many of them are nobody's.
 async fn files(deploy: &Deploy) -> (i64, i64) {
-    let count = "select (select count(*) from note_image), (select count(*) from note_file)";
+    let count = "select (select count(*) from note_image), (select count(*) from pending_upload)";
     sqlx::query_as(count).fetch_one(&mut deploy.connection().await).await.expect("a row")
 }
 

@@ -60,7 +60,7 @@ async fn a_key_may_be_used_anew_after_a_day() {
     let desk = Desk::new().await;
     assert_eq!(Answer::of(keyed(&desk, 0, "k", &json!({ "title": "a", "body": "" }))).await.status, 201);
     let mut connection = desk.deploy.connection().await;
-    let age = sqlx::query("update note_key set created_at = created_at - interval '24 hours'");
+    let age = sqlx::query("update idempotency_key set created_at = created_at - interval '24 hours'");
     age.execute(&mut connection).await.expect("the key ages");
 
     let anew = Answer::of(keyed(&desk, 0, "k", &json!({ "title": "b", "body": "" }))).await;

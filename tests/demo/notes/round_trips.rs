@@ -127,5 +127,5 @@ async fn a_read_is_one_redis_command_and_one_postgres_query() {
 
 /// What the process asks by itself to know how its services are.
 fn is_healths(said: &str) -> bool {
-    said == "TIME" || said.contains("from _sqlx_migrations") || said.contains("from graphile_worker.migrations")
+    said == "TIME" || said.contains("from _sqlx_migrations")
 }

@@ -12,7 +12,7 @@ pub async fn to(address: &str) -> Vec<Value> {
 }
 
 /// Waits until an address has so many letters.
-pub async fn letters(address: &str, count: usize) -> Vec<Value> {
+pub async fn emails(address: &str, count: usize) -> Vec<Value> {
     until("the letter arrives", SOON, async || {
         let letters = to(address).await;
         (letters.len() >= count).then_some(letters)
