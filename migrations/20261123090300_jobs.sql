@@ -27,11 +27,12 @@ create table job (
 create index job_due on job (due, id) where not dead;
 create unique index job_key on job (key) where token is null and not dead;
 
--- Adds a job, unless one of its key waits. The service calls it, and so do triggers.
+-- Adds a job, unless one of its key waits; answers its id. The service calls it, and so do triggers.
 create function add_job(task text, payload jsonb, key text default null, context jsonb default '{}')
-returns void language sql as $$
+returns bigint language sql as $$
     insert into job (task, payload, key, context) values (task, payload, key, context)
         on conflict (key) where token is null and not dead do nothing
+  returning id
 $$;
 
 -- Jobs that run again and again. Whichever worker finds one due adds it, once for all workers.

@@ -28,8 +28,8 @@ pub(super) async fn add(
     key: Option<&str>,
     context: &Value,
 ) -> sqlx::Result<()> {
-    let add = sqlx::query!("select add_job($1, $2, $3, $4)", task, payload, key, context);
-    add.execute(tx).await.map(drop)
+    let added = sqlx::query_scalar!("select add_job($1, $2, $3, $4)", task, payload, key, context);
+    added.fetch_one(tx).await.map(drop)
 }
 
 /// Takes up to `count` jobs that are due, the longest due first. A job whose lease ran out is one of them.
@@ -125,14 +125,14 @@ pub(super) async fn set_schedule(db: &Postgres, schedule: &[(&str, Duration)]) -
 
 /// Adds the periodic jobs that are due: one worker's statement finds each.
 pub(super) async fn add_scheduled(db: &Postgres, tasks: &[String]) -> sqlx::Result<()> {
-    let add = sqlx::query!(
+    let added = sqlx::query_scalar!(
         "with due as (update job_schedule set due = now() + every
                        where due <= now() and task = any($1)
                    returning task)
          select add_job(task, '{}', task) from due",
         tasks,
     );
-    add.execute(db).await.map(drop)
+    added.fetch_all(db).await.map(drop)
 }
 
 fn interval(duration: Duration) -> PgInterval {

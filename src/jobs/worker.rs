@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use serde::Deserialize;
-use tokio::sync::Notify;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Duration, Instant, interval, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle, task::TaskTracker};
 use tracing::Instrument;
@@ -28,17 +28,17 @@ pub async fn run(app: App, tasks: Tasks, stop: &CancellationToken, grace: Durati
     let worker = Arc::new(Worker {
         tasks,
         leases: Mutex::default(),
-        slots: TaskTracker::new(),
-        freed: Notify::new(),
+        slots: Arc::new(Semaphore::new(app.config.worker_concurrency)),
+        running: TaskTracker::new(),
         interrupt: CancellationToken::new(),
         app,
     });
     let _renewing = AbortOnDropHandle::new(tokio::spawn(worker.clone().renew()));
     worker.work(stop).await;
-    worker.slots.close();
-    if timeout(grace, worker.slots.wait()).await.is_err() {
+    worker.running.close();
+    if timeout(grace, worker.running.wait()).await.is_err() {
         worker.interrupt.cancel();
-        worker.slots.wait().await;
+        worker.running.wait().await;
     }
 }
 
@@ -47,9 +47,9 @@ struct Worker {
     tasks: Tasks,
     /// Of the running jobs, by their ids.
     leases: Mutex<HashMap<i64, Arc<Lease>>>,
-    slots: TaskTracker,
-    /// Notified when a slot has become free.
-    freed: Notify,
+    /// As many as jobs may run at once.
+    slots: Arc<Semaphore>,
+    running: TaskTracker,
     /// Cancelled when running jobs are to be handed back.
     interrupt: CancellationToken,
 }
@@ -63,27 +63,25 @@ enum Outcome {
 }
 
 impl Worker {
-    /// Fills free slots until `stop`.
+    /// Takes jobs for free slots until `stop`.
     async fn work(self: &Arc<Self>, stop: &CancellationToken) {
         let (mut scheduled, mut reachable) = (None, true);
-        while !stop.is_cancelled() {
+        while let Some(Ok(slot)) = stop.run_until_cancelled(self.slots.clone().acquire_owned()).await {
             // Not cancelled halfway: a job that was taken must be run or handed back.
             let result = async {
                 self.schedule(&mut scheduled).await?;
-                self.fill_slots().await
+                self.fill(slot).await
             };
             let result = result.await;
             match &result {
                 Err(error) if reachable => tracing::warn!(%error, "job queue unreachable"),
-                Ok(()) if !reachable => tracing::info!("job queue recovered"),
+                Ok(_) if !reachable => tracing::info!("job queue recovered"),
                 _ => {}
             }
             reachable = result.is_ok();
-            tokio::select! {
-                () = stop.cancelled() => {}
-                // A backlog goes at full speed.
-                () = self.freed.notified(), if reachable => {}
-                () = sleep(poll_pause()) => {}
+            // A backlog goes at full speed.
+            if !matches!(result, Ok(true)) {
+                stop.run_until_cancelled(sleep(poll_pause())).await;
             }
         }
     }
@@ -101,22 +99,23 @@ impl Worker {
         Ok(())
     }
 
-    async fn fill_slots(self: &Arc<Self>) -> sqlx::Result<()> {
-        let free = self.app.config.worker_concurrency.saturating_sub(self.slots.len());
-        if free == 0 {
-            return Ok(());
-        }
+    /// Takes a job for `slot` and for each other free one. Answers whether there were as many.
+    async fn fill(self: &Arc<Self>, slot: OwnedSemaphorePermit) -> sqlx::Result<bool> {
+        let mut slots = vec![slot];
+        slots.extend(std::iter::from_fn(|| self.slots.clone().try_acquire_owned().ok()));
         let before = Instant::now();
-        for job in queue::take(&self.app.db, &self.tasks.names(), free as i64).await? {
+        let jobs = queue::take(&self.app.db, &self.tasks.names(), slots.len() as i64).await?;
+        let filled = jobs.len() == slots.len();
+        for (job, slot) in jobs.into_iter().zip(slots) {
             let lease = Arc::new(Lease::new(job.token, before));
             self.leases().insert(job.id, lease.clone());
             let worker = self.clone();
-            self.slots.spawn(async move {
+            self.running.spawn(async move {
                 worker.run(job, &lease).await;
-                worker.freed.notify_one();
+                drop(slot);
             });
         }
-        Ok(())
+        Ok(filled)
     }
 
     /// Renews the leases of running jobs, and aborts those that are another worker's by now.

@@ -53,7 +53,8 @@ async fn a_stopped_and_continued_worker_does_not_repeat_what_another_did() {
     let Hanging { deploy, mut db, mail, worker } = hanging(&sink.url()).await;
 
     worker.signal(Signal::STOP);
-    let other = deploy.with("SMTP_URL", &sink.url()).worker();
+    let deploy = deploy.with("SMTP_URL", &sink.url());
+    let other = deploy.worker();
     until("the other worker sends the email", TAKEOVER, async || (sink.ids().len() == 1).then_some(())).await;
     until_number(&mut db, EMAILS, 0, SOON).await;
     mail.set(Mode::Pass).await;
@@ -144,7 +145,8 @@ async fn a_job_that_kills_its_workers_comes_to_an_end() {
     worker.signal(Signal::KILL);
     worker.exit(SOON).await;
     mail.set(Mode::Pass).await;
-    let _next = deploy.with("SMTP_URL", &sink.url()).worker();
+    let deploy = deploy.with("SMTP_URL", &sink.url());
+    let _next = deploy.worker();
 
     let dead = "select count(*) from job where task = 'send_account_email' and dead and attempts = 13";
     until_number(&mut db, dead, 1, TAKEOVER).await;
