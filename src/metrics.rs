@@ -2,10 +2,7 @@
 
 use std::sync::{LazyLock, OnceLock};
 
-use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, Opts, Registry, Result, TextEncoder, register_histogram_vec,
-    register_int_counter,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, Result, register_histogram_vec, register_int_counter};
 
 /// The upper bounds of the histogram, in seconds.
 const BOUNDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -41,29 +38,4 @@ pub fn observe_request(method: &str, route: Option<&str>, status: u16, seconds: 
 /// The method, or `_OTHER` for one that is not HTTP's own: clients may send any number of names.
 pub fn known_method(method: &str) -> &'static str {
     METHODS.iter().find(|known| **known == method).unwrap_or(&"_OTHER")
-}
-
-/// What is measured when it is asked for, beside what was counted.
-#[derive(Default)]
-pub struct Scrape(Registry);
-
-impl Scrape {
-    /// Adds a gauge. Errors: the name is taken or not valid.
-    pub fn gauge(&self, name: &str, help: &str, value: f64) -> Result<()> {
-        self.gauge_with(Opts::new(name, help), value)
-    }
-
-    /// Adds a gauge that has labels. Errors: as of [`Scrape::gauge`].
-    pub fn gauge_with(&self, opts: Opts, value: f64) -> Result<()> {
-        let gauge = Gauge::with_opts(opts)?;
-        gauge.set(value);
-        self.0.register(Box::new(gauge))
-    }
-
-    /// All of it as text. Errors: it cannot be encoded.
-    pub fn text(&self) -> Result<String> {
-        let mut families = prometheus::gather();
-        families.extend(self.0.gather());
-        TextEncoder::new().encode_to_string(&families)
-    }
 }

@@ -11,13 +11,15 @@ use crate::{http::Result, http::problem::Problem, sessions, state::App};
 /// Confirms an email: a sign-up's or a change's.
 pub(super) async fn confirm(app: &App, token: &str) -> Result<()> {
     let mut tx = app.db.begin().await?;
-    match tokens::find_confirmation(&mut tx, token).await?.ok_or(Problem::InvalidToken)? {
-        Confirmation::SignUp(id, email) => confirm_sign_up(&mut tx, token, id, &email).await?,
-        Confirmation::EmailChange(account, email) => {
-            confirm_email(&mut tx, token, account, &email).await?;
-            // Before the commit: when they cannot be revoked, nothing has changed.
-            sessions::store::revoke_all(&app.redis, account).await?;
-        }
+    let Confirmation { sign_up, account, email } =
+        tokens::find_confirmation(&mut tx, token).await?.ok_or(Problem::InvalidToken)?;
+    if let Some(sign_up) = sign_up {
+        confirm_sign_up(&mut tx, token, sign_up, &email).await?;
+    }
+    if let Some(account) = account {
+        confirm_email(&mut tx, token, account, &email).await?;
+        // Before the commit: when they cannot be revoked, nothing has changed.
+        sessions::store::revoke_all(&app.redis, account).await?;
     }
     Ok(tx.commit().await?)
 }

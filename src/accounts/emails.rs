@@ -1,6 +1,7 @@
 //! The emails of accounts: what each says, and what its link is for.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{store, tokens};
@@ -10,7 +11,8 @@ use crate::services::postgres::Transaction;
 use crate::{mail, state::App};
 
 /// What an email is about, by its name in the outbox.
-#[derive(Clone, Copy)]
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     SignUp,
     Reset,
@@ -30,7 +32,8 @@ pub(super) async fn enqueue(
     account_id: Option<Uuid>,
     subject_id: Option<Uuid>,
 ) -> sqlx::Result<()> {
-    let kind = kind.name();
+    let (kind, recipient) = (json!(kind), recipient.to_owned());
+    let kind = kind.as_str().unwrap_or_default().to_owned();
     let email = mail::store::insert(tx, &NewEmail { kind, recipient, account_id, subject_id }).await?;
     jobs::enqueue(tx, &SendAccountEmail { email }).await
 }
@@ -60,18 +63,18 @@ type Content = Option<(&'static str, String)>;
 /// Decides what an email says, and mints the token of its link: nothing if nobody is to get it.
 async fn content(app: &App, email: &Email) -> Result<Content, Failure> {
     let plain = |template| Ok(Some((template, String::new())));
-    match Kind::named(&email.kind) {
-        Some(Kind::SignUp) => confirmation(app, email, include_str!("templates/sign_up.txt")).await,
-        Some(Kind::EmailChange) => confirmation(app, email, include_str!("templates/email_change.txt")).await,
-        Some(Kind::Reset) => {
+    let unknown = |error| Failure::Dead(format!("kind of email: {error}"));
+    match Kind::deserialize(json!(email.kind)).map_err(unknown)? {
+        Kind::SignUp => confirmation(app, email, include_str!("templates/sign_up.txt")).await,
+        Kind::EmailChange => confirmation(app, email, include_str!("templates/email_change.txt")).await,
+        Kind::Reset => {
             let token = tokens::mint_reset(&app.db, email).await?;
             let link = token.map(|token| app.config.link(&format!("/reset#{token}")));
             Ok(link.map(|link| (include_str!("templates/reset.txt"), link)))
         }
-        Some(Kind::EmailChangeRequested) => plain(include_str!("templates/email_change_requested.txt")),
-        Some(Kind::EmailChanged) => plain(include_str!("templates/email_changed.txt")),
-        Some(Kind::PasswordChanged) => plain(include_str!("templates/password_changed.txt")),
-        None => Err(Failure::Dead(format!("no such kind of email: {}", email.kind))),
+        Kind::EmailChangeRequested => plain(include_str!("templates/email_change_requested.txt")),
+        Kind::EmailChanged => plain(include_str!("templates/email_changed.txt")),
+        Kind::PasswordChanged => plain(include_str!("templates/password_changed.txt")),
     }
 }
 
@@ -82,30 +85,4 @@ async fn confirmation(app: &App, email: &Email, template: &'static str) -> Resul
     }
     let token = tokens::mint_confirmation(&app.db, email).await?;
     Ok(token.map(|token| (template, app.config.link(&format!("/verify#{token}")))))
-}
-
-impl Kind {
-    const ALL: [Self; 6] = [
-        Self::SignUp,
-        Self::Reset,
-        Self::EmailChange,
-        Self::EmailChangeRequested,
-        Self::EmailChanged,
-        Self::PasswordChanged,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::SignUp => "sign_up",
-            Self::Reset => "reset",
-            Self::EmailChange => "email_change",
-            Self::EmailChangeRequested => "email_change_requested",
-            Self::EmailChanged => "email_changed",
-            Self::PasswordChanged => "password_changed",
-        }
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
 }

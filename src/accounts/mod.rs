@@ -11,11 +11,10 @@ mod handlers;
 mod sign_in;
 mod pages;
 
-use serde::{Deserialize, Serialize};
 use tokio::time::Duration;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::jobs::{Failure, Job, Periodic, Tasks};
+use crate::jobs::{Failure, Periodic, Tasks};
 use crate::state::App;
 
 pub(crate) use pages::pages;
@@ -37,19 +36,15 @@ pub(crate) fn jobs(tasks: Tasks) -> Tasks {
 }
 
 /// Deletes tokens, sign-ups and changes of email that have expired.
-#[derive(Default, Deserialize, Serialize)]
-struct CleanUpAccounts {}
+struct CleanUpAccounts;
 
-impl Job for CleanUpAccounts {
+impl Periodic for CleanUpAccounts {
     const NAME: &'static str = "clean_up_accounts";
+    const EVERY: Duration = Duration::from_secs(600);
 
-    async fn run(self, app: App) -> Result<(), Failure> {
+    async fn run(app: App) -> Result<(), Failure> {
         let rows = store::delete_expired(&app.db).await?;
         tracing::info!(rows, "accounts cleaned up");
         Ok(())
     }
-}
-
-impl Periodic for CleanUpAccounts {
-    const EVERY: Duration = Duration::from_secs(600);
 }

@@ -57,17 +57,17 @@ async fn mint(tx: &mut Transaction, email_id: Uuid, hours: i32) -> sqlx::Result<
     Ok(token)
 }
 
-/// What a token confirms.
-pub(super) enum Confirmation {
-    /// A sign-up of this email.
-    SignUp(Uuid, String),
-    /// The change of an account to this email.
-    EmailChange(Uuid, String),
+/// What a token confirms: the email of a sign-up or, where there is an account, of that.
+pub(super) struct Confirmation {
+    pub(super) sign_up: Option<Uuid>,
+    pub(super) account: Option<Uuid>,
+    pub(super) email: String,
 }
 
 /// What an unexpired token confirms.
 pub(super) async fn find_confirmation(tx: &mut Transaction, token: &str) -> sqlx::Result<Option<Confirmation>> {
-    let found = sqlx::query!(
+    let found = sqlx::query_as!(
+        Confirmation,
         r#"select sign_up.id as "sign_up?", email_change.account_id as "account?",
                   coalesce(sign_up.email, email_change.email) as "email!"
              from token
@@ -78,11 +78,7 @@ pub(super) async fn find_confirmation(tx: &mut Transaction, token: &str) -> sqlx
               and coalesce(sign_up.id, email_change.id) is not null"#,
         &hash(token),
     );
-    let found = found.fetch_optional(tx).await?;
-    Ok(found.and_then(|found| match (found.sign_up, found.account) {
-        (Some(sign_up), _) => Some(Confirmation::SignUp(sign_up, found.email)),
-        (None, account) => account.map(|account| Confirmation::EmailChange(account, found.email)),
-    }))
+    found.fetch_optional(tx).await
 }
 
 /// The account whose password an unexpired token may reset, with its email.

@@ -2,12 +2,12 @@
 
 use axum::middleware::from_fn_with_state;
 use axum::{Router, extract::State, routing::get};
-use prometheus::Opts;
+use prometheus::{Gauge, Opts, Registry, TextEncoder};
 use tokio_util::sync::CancellationToken;
 
 use super::{health, middleware, problem::Problem};
 use crate::server::{self, Connections};
-use crate::{jobs, metrics, metrics::Scrape, release, state::App};
+use crate::{jobs, metrics, release, state::App};
 
 /// Probes and scrapers; the port is not the public's.
 const CONNECTIONS: usize = 64;
@@ -45,27 +45,30 @@ async fn show(State(app): State<App>) -> super::Result<String> {
 }
 
 async fn scrape(app: &App) -> prometheus::Result<String> {
-    let scrape = Scrape::default();
-    let build = [
-        ("version", release::VERSION),
-        ("commit", release::COMMIT),
-        ("release", release::id()),
-        ("process", release::process()),
-    ];
-    let opts = build
-        .into_iter()
-        .fold(Opts::new("build_info", "What runs."), |opts, (name, value)| opts.const_label(name, value));
-    scrape.gauge_with(opts, 1.0)?;
+    // What is measured now, beside what was counted.
+    let registry = Registry::new();
+    let set = |opts: Opts, value: f64| {
+        let gauge = Gauge::with_opts(opts)?;
+        gauge.set(value);
+        registry.register(Box::new(gauge))
+    };
+    let build = Opts::new("build_info", "What runs.")
+        .const_label("version", release::VERSION)
+        .const_label("commit", release::COMMIT)
+        .const_label("release", release::id())
+        .const_label("process", release::process());
+    set(build, 1.0)?;
     let (open, idle) = app.db.connections();
-    scrape.gauge("database_pool_connections", "Open connections to Postgres.", open.into())?;
-    scrape.gauge("database_pool_idle_connections", "Those of them that are idle.", idle as f64)?;
+    set(Opts::new("database_pool_connections", "Open connections to Postgres."), open.into())?;
+    set(Opts::new("database_pool_idle_connections", "Those of them that are idle."), idle as f64)?;
     // An unreachable one would keep the scraper waiting.
     if app.health.has_postgres()
         && let Ok(depth) = jobs::admin::depth(&app.db).await
     {
-        scrape.gauge("jobs_ready", "Jobs that are due.", depth.ready as f64)?;
-        scrape.gauge("jobs_oldest_ready_seconds", "How long the oldest has been due.", depth.oldest_ready_seconds)?;
-        scrape.gauge("jobs_dead", "Jobs that have failed for good.", depth.dead as f64)?;
+        set(Opts::new("jobs_ready", "Jobs that are due."), depth.ready as f64)?;
+        set(Opts::new("jobs_oldest_ready_seconds", "How long the oldest has been due."), depth.oldest_ready_seconds)?;
+        set(Opts::new("jobs_dead", "Jobs that have failed for good."), depth.dead as f64)?;
     }
-    scrape.text()
+    let families = [prometheus::gather(), registry.gather()].concat();
+    TextEncoder::new().encode_to_string(&families)
 }

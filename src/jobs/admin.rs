@@ -7,14 +7,7 @@ use super::queue::is_duplicate;
 /// The jobs that are not done, or only the dead ones, oldest first. A line each, tab-separated:
 /// id, task, attempts, when it is due, why it failed last. Payloads may be personal: none is shown.
 pub async fn list(db: &Postgres, dead: bool) -> sqlx::Result<Vec<String>> {
-    let lines = sqlx::query_scalar!(
-        r#"select concat_ws(e'\t', id, task, attempts, due, translate(coalesce(error, ''), e'\n\t', '  ')) as "line!"
-             from job
-            where dead or not $1
-            order by id"#,
-        dead,
-    );
-    lines.fetch_all(db).await
+    sqlx::query_file_scalar!("src/jobs/list.sql", dead).fetch_all(db).await
 }
 
 /// Makes a job, or every dead job, due now with all its attempts before it. A job that is running is left alone, and
@@ -23,12 +16,7 @@ pub async fn retry(db: &Postgres, id: Option<i64>) -> sqlx::Result<u64> {
     let ids = sqlx::query_scalar!("select id from job where id = $1 or ($1 is null and dead)", id);
     let mut count = 0;
     for id in ids.fetch_all(db).await? {
-        let due = sqlx::query!(
-            "update job set token = null, dead = false, attempts = 0, due = now()
-              where id = $1 and (token is null or due <= now())",
-            id,
-        );
-        count += match due.execute(db).await {
+        count += match sqlx::query_file!("src/jobs/retry.sql", id).execute(db).await {
             Err(error) if is_duplicate(&error) => u64::from(discard(db, id).await?),
             result => result?.rows_affected(),
         };
@@ -54,13 +42,5 @@ pub struct Depth {
 
 /// Counts what waits.
 pub async fn depth(db: &Postgres) -> sqlx::Result<Depth> {
-    let depth = sqlx::query_as!(
-        Depth,
-        r#"select count(*) filter (where not dead and due <= now()) as "ready!",
-                  coalesce(extract(epoch from now() - min(due) filter (where not dead and due <= now())), 0)::float8
-                      as "oldest_ready_seconds!",
-                  count(*) filter (where dead) as "dead!"
-             from job"#,
-    );
-    depth.fetch_one(db).await
+    sqlx::query_file_as!(Depth, "src/jobs/depth.sql").fetch_one(db).await
 }

@@ -11,12 +11,17 @@ pub mod worker;
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::services::{postgres::Transaction, smtp::SendError};
 use crate::{context, release, state::App};
+
+/// With the back-off they take an hour.
+const MAX_ATTEMPTS: i32 = 12;
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a job failed.
 #[derive(Debug, thiserror::Error)]
@@ -48,10 +53,10 @@ impl From<SendError> for Failure {
 pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// Its name in the queue, in logs and for operators.
     const NAME: &'static str;
-    /// How often it is run before it is dead: with the back-off, for an hour.
-    const MAX_ATTEMPTS: i32 = 12;
+    /// How often it is run before it is dead.
+    const MAX_ATTEMPTS: i32 = MAX_ATTEMPTS;
     /// How long one run may take.
-    const TIMEOUT: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = TIMEOUT;
 
     /// A name of which at most one job waits; none where the same job may wait twice.
     fn key(&self) -> Option<String> {
@@ -62,36 +67,31 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     fn run(self, app: App) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// A job that is run again and again, once for all workers.
-pub trait Periodic: Job + Default {
+/// Work that is done again and again, once for all workers.
+pub trait Periodic: 'static {
+    /// Its name in the queue, which is its key, too.
+    const NAME: &'static str;
     /// From one run to the next.
     const EVERY: Duration;
+
+    /// Does the work, as a job does.
+    fn run(app: App) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// Adds a job in the caller's transaction: a worker sees it once that commits. It does nothing where a job of its key
 /// waits already.
 pub async fn enqueue<J: Job>(tx: &mut Transaction, job: &J) -> sqlx::Result<()> {
     let payload = serde_json::to_value(job).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    queue::add(tx, J::NAME, &payload, job.key().as_deref(), &json!(Origin::current())).await
+    queue::add(tx, J::NAME, &payload, job.key().as_deref(), &origin()).await
 }
 
-/// The request that a job comes from, so that their logs and traces can be joined.
-#[derive(Default, Deserialize, Serialize)]
-struct Origin {
-    request_id: Option<String>,
-    traceparent: Option<String>,
-    release: Option<String>,
-}
-
-impl Origin {
-    fn current() -> Self {
-        let context = context::current();
-        Self {
-            traceparent: context.as_ref().map(|context| context.traceparent.to_string()),
-            request_id: context.and_then(|context| context.request_id),
-            release: Some(release::id().to_owned()),
-        }
-    }
+/// The request and the release that a job comes from, so that their logs and traces can be joined.
+fn origin() -> Value {
+    let (request_id, traceparent) = match context::current() {
+        Some(context) => (context.request_id, Some(context.traceparent.to_string())),
+        None => (None, None),
+    };
+    json!({ "request_id": request_id, "traceparent": traceparent, "release": release::id() })
 }
 
 /// The jobs that a worker knows, of all domains.
@@ -107,27 +107,28 @@ struct Task {
     name: &'static str,
     max_attempts: i32,
     timeout: Duration,
-    run: fn(App, Value) -> BoxFuture<'static, Result<(), Failure>>,
+    run: Run,
 }
+
+type Run = fn(App, Value) -> BoxFuture<'static, Result<(), Failure>>;
 
 impl Tasks {
     /// Adds a type of job.
     #[must_use]
-    pub fn with<J: Job>(mut self) -> Self {
-        self.tasks.push(Task {
-            name: J::NAME,
-            max_attempts: J::MAX_ATTEMPTS,
-            timeout: J::TIMEOUT,
-            run: |app, payload| Box::pin(run::<J>(app, payload)),
-        });
-        self
+    pub fn with<J: Job>(self) -> Self {
+        self.and(J::NAME, J::MAX_ATTEMPTS, J::TIMEOUT, |app, payload| run_parsed::<J>(app, payload).boxed())
     }
 
-    /// Adds a type of job and its schedule.
+    /// Adds work that is done again and again.
     #[must_use]
-    pub fn with_periodic<J: Periodic>(mut self) -> Self {
-        self.schedule.push((J::NAME, J::EVERY));
-        self.with::<J>()
+    pub fn with_periodic<P: Periodic>(mut self) -> Self {
+        self.schedule.push((P::NAME, P::EVERY));
+        self.and(P::NAME, MAX_ATTEMPTS, TIMEOUT, |app, _| P::run(app).boxed())
+    }
+
+    fn and(mut self, name: &'static str, max_attempts: i32, timeout: Duration, run: Run) -> Self {
+        self.tasks.push(Task { name, max_attempts, timeout, run });
+        self
     }
 
     fn names(&self) -> Vec<String> {
@@ -139,7 +140,7 @@ impl Tasks {
     }
 }
 
-async fn run<J: Job>(app: App, payload: Value) -> Result<(), Failure> {
+async fn run_parsed<J: Job>(app: App, payload: Value) -> Result<(), Failure> {
     let job: J = serde_json::from_value(payload).map_err(|error| Failure::Dead(format!("payload: {error}")))?;
     job.run(app).await
 }

@@ -32,38 +32,14 @@ pub(super) async fn add(
     added.fetch_one(tx).await.map(drop)
 }
 
-/// Takes up to `count` jobs that are due, the longest due first. A job whose lease ran out is one of them.
+/// Takes up to `count` jobs that are due.
 pub(super) async fn take(db: &Postgres, tasks: &[String], count: i64) -> sqlx::Result<Vec<Taken>> {
-    let taken = sqlx::query_as!(
-        Taken,
-        r#"update job
-              set token = gen_random_uuid(), attempts = attempts + 1, due = now() + $3
-            where id in (select id from job
-                          where not dead and due <= now() and task = any($1)
-                          order by due, id
-                          limit $2
-                            for update skip locked)
-        returning id, task, payload, context, attempts, token as "token!""#,
-        tasks,
-        count,
-        interval(LEASE),
-    );
-    taken.fetch_all(db).await
+    sqlx::query_file_as!(Taken, "src/jobs/take.sql", tasks, count, interval(LEASE)).fetch_all(db).await
 }
 
 /// Renews the leases of jobs; answers the ids of those that are still this worker's.
 pub(super) async fn renew(db: &Postgres, ids: &[i64], tokens: &[Uuid]) -> sqlx::Result<Vec<i64>> {
-    let renewed = sqlx::query_scalar!(
-        "update job
-            set due = now() + $3
-           from unnest($1::bigint[], $2::uuid[]) as running (id, token)
-          where job.id = running.id and job.token = running.token
-      returning job.id",
-        ids,
-        tokens,
-        interval(LEASE),
-    );
-    renewed.fetch_all(db).await
+    sqlx::query_file_scalar!("src/jobs/renew.sql", ids, tokens, interval(LEASE)).fetch_all(db).await
 }
 
 /// Deletes a job that is done. Answers whether it was still this worker's.
@@ -72,33 +48,16 @@ pub(super) async fn complete(db: &Postgres, id: i64, token: Uuid) -> sqlx::Resul
     Ok(done.execute(db).await?.rows_affected() == 1)
 }
 
-/// Records a failure: the job waits for its next run, later after each, or is dead. Answers whether it was still this
+/// Gives a job back: with the error of a run, or none where it was not run to its end. Answers whether it was still this
 /// worker's.
-pub(super) async fn record_failure(db: &Postgres, id: i64, token: Uuid, error: &str, dead: bool) -> sqlx::Result<bool> {
-    let failed = sqlx::query!(
-        "update job
-            set token = null, error = $3, dead = $4,
-                due = now() + least(exp(attempts), 600) * (0.75 + random() / 2) * interval '1 s'
-          where id = $1 and token = $2",
-        id,
-        token,
-        error,
-        dead,
-    );
-    match failed.execute(db).await {
-        Err(error) if is_duplicate(&error) => complete(db, id, token).await,
-        result => Ok(result?.rows_affected() == 1),
-    }
-}
-
-/// Gives a job back that was not run to its end; the attempt does not count. Answers whether it was still this worker's.
-pub(super) async fn hand_back(db: &Postgres, id: i64, token: Uuid) -> sqlx::Result<bool> {
-    let back = sqlx::query!(
-        "update job set token = null, attempts = attempts - 1, due = now() where id = $1 and token = $2",
-        id,
-        token,
-    );
-    match back.execute(db).await {
+pub(super) async fn release(
+    db: &Postgres,
+    id: i64,
+    token: Uuid,
+    error: Option<&str>,
+    dead: bool,
+) -> sqlx::Result<bool> {
+    match sqlx::query_file!("src/jobs/release.sql", id, token, error, dead).execute(db).await {
         Err(error) if is_duplicate(&error) => complete(db, id, token).await,
         result => Ok(result?.rows_affected() == 1),
     }
@@ -111,28 +70,16 @@ pub(super) fn is_duplicate(error: &sqlx::Error) -> bool {
 
 /// Sets the schedule of this release. A task that is new to it is due at once.
 pub(super) async fn set_schedule(db: &Postgres, schedule: &[(&str, Duration)]) -> sqlx::Result<()> {
+    let set = "insert into job_schedule (task, every) values ($1, $2) on conflict (task) do update set every = $2";
     for (task, every) in schedule {
-        let set = sqlx::query!(
-            "insert into job_schedule (task, every) values ($1, $2)
-                 on conflict (task) do update set every = $2",
-            task,
-            interval(*every),
-        );
-        set.execute(db).await?;
+        sqlx::query(set).bind(task).bind(interval(*every)).execute(db).await?;
     }
     Ok(())
 }
 
-/// Adds the periodic jobs that are due: one worker's statement finds each.
+/// Adds the periodic jobs that are due.
 pub(super) async fn add_scheduled(db: &Postgres, tasks: &[String]) -> sqlx::Result<()> {
-    let added = sqlx::query_scalar!(
-        "with due as (update job_schedule set due = now() + every
-                       where due <= now() and task = any($1)
-                   returning task)
-         select add_job(task, '{}', task) from due",
-        tasks,
-    );
-    added.fetch_all(db).await.map(drop)
+    sqlx::query_file_scalar!("src/jobs/schedule.sql", tasks).fetch_all(db).await.map(drop)
 }
 
 fn interval(duration: Duration) -> PgInterval {

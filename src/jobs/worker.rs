@@ -6,7 +6,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
-use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Duration, Instant, interval, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle, task::TaskTracker};
@@ -14,7 +13,7 @@ use tracing::Instrument;
 
 use super::lease::Lease;
 use super::queue::{self, Taken};
-use super::{Failure, Origin, Task, Tasks};
+use super::{Failure, Task, Tasks};
 use crate::{context, context::Context, state::App, traces};
 
 /// From one look at an empty queue to the next, on average. Nobody listens: a pooler does not pass notifications on.
@@ -144,17 +143,12 @@ impl Worker {
         let Some(task) = self.tasks.find(&job.task) else {
             return; // Only known ones are taken.
         };
-        let origin = Origin::deserialize(&job.context).unwrap_or_default();
-        let mut trace = traces::Span::job(task.name, origin.traceparent.as_deref());
+        let request_id = job.context["request_id"].as_str().map(str::to_owned);
+        let mut trace = traces::Span::job(task.name, job.context["traceparent"].as_str());
         // Of the highest level, so that warnings and errors keep their ids where INFO is off.
-        let span = tracing::error_span!(
-            "job",
-            job_id = job.id,
-            task = task.name,
-            request_id = origin.request_id,
-            trace_id = trace.trace_id(),
-        );
-        let context = Context { request_id: origin.request_id, traceparent: trace.traceparent() };
+        let span =
+            tracing::error_span!("job", job_id = job.id, task = task.name, request_id, trace_id = trace.trace_id(),);
+        let context = Context { request_id, traceparent: trace.traceparent() };
         let (id, attempt) = (job.id, job.attempts);
         let outcome = context::scope(context, self.attempt(task, job, lease)).instrument(span.clone()).await;
         // It is not renewed while its outcome is recorded, so that it cannot be called lost once it is deleted.
@@ -192,9 +186,9 @@ impl Worker {
             let result = match outcome {
                 Outcome::Done => queue::complete(db, id, token).await,
                 Outcome::Failed(failure) => {
-                    queue::record_failure(db, id, token, &failure.to_string(), dead(failure)).await
+                    queue::release(db, id, token, Some(&failure.to_string()), dead(failure)).await
                 }
-                Outcome::Interrupted => queue::hand_back(db, id, token).await,
+                Outcome::Interrupted => queue::release(db, id, token, None, false).await,
                 Outcome::Lost => Ok(false),
             };
             match result {

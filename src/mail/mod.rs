@@ -8,10 +8,9 @@ pub mod store;
 use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
-use serde::{Deserialize, Serialize};
 use tokio::time::Duration;
 
-use crate::jobs::{Failure, Job, Periodic, Tasks};
+use crate::jobs::{Failure, Periodic, Tasks};
 use crate::{config::Config, state::App};
 use store::Email;
 
@@ -63,21 +62,17 @@ fn escape(text: &str) -> String {
 }
 
 /// Deletes emails after a month.
-#[derive(Default, Deserialize, Serialize)]
-struct CleanUpOutbox {}
+struct CleanUpOutbox;
 
-impl Job for CleanUpOutbox {
+impl Periodic for CleanUpOutbox {
     const NAME: &'static str = "clean_up_outbox";
+    const EVERY: Duration = Duration::from_secs(600);
 
-    async fn run(self, app: App) -> Result<(), Failure> {
+    async fn run(app: App) -> Result<(), Failure> {
         let rows = store::delete_old(&app.db).await?;
         tracing::info!(rows, "emails cleaned up");
         Ok(())
     }
-}
-
-impl Periodic for CleanUpOutbox {
-    const EVERY: Duration = Duration::from_secs(600);
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use crate::context;
 use crate::services::postgres::{Postgres, Transaction};
 
 /// An email to send.
-pub struct NewEmail<'a> {
+pub struct NewEmail {
     /// What it says: a name of the domain that sends it.
-    pub kind: &'a str,
+    pub kind: String,
     /// An email address.
-    pub recipient: &'a str,
+    pub recipient: String,
     /// Whose email it is: it goes with the account.
     pub account_id: Option<Uuid>,
     /// The row that it is about, in a table of its domain.
@@ -29,7 +29,7 @@ pub struct Email {
 }
 
 /// Stores an email in the caller's transaction; answers its id, for the job that sends it.
-pub async fn insert(tx: &mut Transaction, email: &NewEmail<'_>) -> sqlx::Result<Uuid> {
+pub async fn insert(tx: &mut Transaction, email: &NewEmail) -> sqlx::Result<Uuid> {
     let id = sqlx::query_scalar!(
         "insert into outbox_email (id, kind, recipient, account_id, subject_id, request_id)
          values ($1, $2, $3, $4, $5, $6)

@@ -42,18 +42,14 @@ impl Job for PreviewImage {
 }
 
 /// Deletes the orphans in storage. A trigger adds it when an image goes; the schedule finds aborted uploads.
-#[derive(Default, Deserialize, Serialize)]
-pub(super) struct SweepImages {}
+pub(super) struct SweepImages;
 
-impl Job for SweepImages {
+impl Periodic for SweepImages {
     const NAME: &'static str = "sweep_images";
-
-    fn key(&self) -> Option<String> {
-        Some(Self::NAME.to_owned())
-    }
+    const EVERY: Duration = Duration::from_secs(600);
 
     /// Deletes the objects first and their rows last, so that it can be aborted anywhere.
-    async fn run(self, app: App) -> Result<(), Failure> {
+    async fn run(app: App) -> Result<(), Failure> {
         loop {
             let keys = image_store::due_uploads(&app.db).await?;
             if keys.is_empty() {
@@ -70,10 +66,6 @@ impl Job for SweepImages {
             image_store::delete_uploads(&app.db, &keys).await?;
         }
     }
-}
-
-impl Periodic for SweepImages {
-    const EVERY: Duration = Duration::from_secs(600);
 }
 
 fn retry(error: impl std::fmt::Display) -> Failure {

@@ -1,7 +1,6 @@
 //! Postgres: a pool whose every statement has a time limit on the client's side, since a server that is gone times
 //! nothing. [`Postgres`] and [`Transaction`] are the only executors that stores get, so none can do without.
 
-use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -26,13 +25,14 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(750);
 const SUSPECT_MS: i64 = 10_000;
 
 /// The handle to Postgres. A clone costs nothing.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Postgres {
     pool: PgPool,
     state: Arc<State>,
 }
 
 /// What this process has seen of the server.
+#[derive(Debug)]
 struct State {
     attached: Instant,
     /// The last probe's connection was refused.
@@ -148,13 +148,8 @@ impl Postgres {
     }
 }
 
-impl fmt::Debug for Postgres {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Postgres")
-    }
-}
-
 /// A transaction, rolled back where it is dropped.
+#[derive(Debug)]
 pub struct Transaction {
     inner: sqlx::Transaction<'static, sqlx::Postgres>,
     state: Arc<State>,
@@ -168,12 +163,6 @@ impl Transaction {
     }
 }
 
-impl fmt::Debug for Transaction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Transaction")
-    }
-}
-
 type Answer = Either<PgQueryResult, PgRow>;
 
 /// Rows as a stream once all have come: the limit is for the whole answer.
@@ -181,73 +170,47 @@ fn whole<'e>(rows: impl Future<Output = sqlx::Result<Vec<Answer>>> + Send + 'e) 
     stream::once(rows).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
 }
 
-impl<'c> Executor<'c> for &'c Postgres {
-    type Database = sqlx::Postgres;
+/// Makes a type an executor of sqlx: what `$inner` does, within `$timeout`.
+macro_rules! executor {
+    ($type:ty, $self:ident, $timeout:expr, $inner:expr) => {
+        impl<'c> Executor<'c> for $type {
+            type Database = sqlx::Postgres;
 
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Answer>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, sqlx::Postgres>,
-    {
-        whole(self.timeout(self.pool.fetch_many(query).try_collect()))
-    }
+            fn fetch_many<'e, 'q: 'e, E>($self, query: E) -> BoxStream<'e, sqlx::Result<Answer>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, sqlx::Postgres>,
+            {
+                whole($timeout($inner.fetch_many(query).try_collect()))
+            }
 
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, sqlx::Postgres>,
-    {
-        self.timeout(self.pool.fetch_optional(query)).boxed()
-    }
+            fn fetch_optional<'e, 'q: 'e, E>($self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, sqlx::Postgres>,
+            {
+                $timeout($inner.fetch_optional(query)).boxed()
+            }
 
-    fn prepare_with<'e>(self, sql: SqlStr, types: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
-    where
-        'c: 'e,
-    {
-        self.timeout(self.pool.prepare_with(sql, types)).boxed()
-    }
+            fn prepare_with<'e>($self, sql: SqlStr, types: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+            where
+                'c: 'e,
+            {
+                $timeout($inner.prepare_with(sql, types)).boxed()
+            }
 
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<sqlx::Postgres>>>
-    where
-        'c: 'e,
-    {
-        self.timeout(self.pool.describe(sql)).boxed()
-    }
+            fn describe<'e>($self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<sqlx::Postgres>>>
+            where
+                'c: 'e,
+            {
+                $timeout($inner.describe(sql)).boxed()
+            }
+        }
+    };
 }
 
-impl<'c> Executor<'c> for &'c mut Transaction {
-    type Database = sqlx::Postgres;
-
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Answer>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, sqlx::Postgres>,
-    {
-        whole(self.state.timeout(self.limit, self.inner.fetch_many(query).try_collect()))
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, sqlx::Postgres>,
-    {
-        self.state.timeout(self.limit, self.inner.fetch_optional(query)).boxed()
-    }
-
-    fn prepare_with<'e>(self, sql: SqlStr, types: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
-    where
-        'c: 'e,
-    {
-        self.state.timeout(self.limit, self.inner.prepare_with(sql, types)).boxed()
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<sqlx::Postgres>>>
-    where
-        'c: 'e,
-    {
-        self.state.timeout(self.limit, self.inner.describe(sql)).boxed()
-    }
-}
+executor!(&'c Postgres, self, |query| self.timeout(query), self.pool);
+executor!(&'c mut Transaction, self, |query| self.state.timeout(self.limit, query), self.inner);
 
 /// Asks Postgres now and then, and tells [`Postgres`] what it found.
 pub struct Probe {

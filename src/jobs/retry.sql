@@ -1,0 +1,3 @@
+update job
+   set token = null, dead = false, attempts = 0, due = now()
+ where id = $1 and (token is null or due <= now())
