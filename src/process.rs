@@ -10,9 +10,7 @@ use crate::{admin, http, logs, release, server, shutdown, traces};
 
 /// Runs a process: config, logs, the handles to the services, then `run` until `stop`.
 pub async fn run(
-    name: &'static str,
-    about: &'static str,
-    run: impl AsyncFnOnce(App, CancellationToken) -> server::Result<()>,
+    name: &'static str, about: &'static str, run: impl AsyncFnOnce(App, CancellationToken) -> server::Result<()>,
 ) -> ExitCode {
     admin::describe(about);
     let stop = shutdown::requested();

@@ -151,13 +151,7 @@ fn read_until(web: &Server, cookie: &str, done: &AtomicBool) -> Result<Vec<f64>>
 
 /// Asks the service and the floor in turns, and tells the processor's time of each for one request.
 fn compare(
-    web: &Server,
-    floor: &Server,
-    path: &str,
-    of_floor: &str,
-    cookie: &str,
-    count: usize,
-    budget: f64,
+    web: &Server, floor: &Server, path: &str, of_floor: &str, cookie: &str, count: usize, budget: f64,
 ) -> Result<()> {
     let (request, plain) = (get(path, cookie), get(of_floor, ""));
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -26,11 +26,7 @@ pub(super) enum Kind {
 
 /// Has an email sent once the caller's transaction commits. `subject` is the sign-up or the change that it confirms.
 pub(super) async fn enqueue(
-    tx: &mut Transaction,
-    kind: Kind,
-    recipient: &str,
-    account_id: Option<Uuid>,
-    subject_id: Option<Uuid>,
+    tx: &mut Transaction, kind: Kind, recipient: &str, account_id: Option<Uuid>, subject_id: Option<Uuid>,
 ) -> sqlx::Result<()> {
     let (kind, recipient) = (json!(kind), recipient.to_owned());
     let kind = kind.as_str().unwrap_or_default().to_owned();

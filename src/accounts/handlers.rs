@@ -43,9 +43,7 @@ pub(crate) struct Credentials {
 /// Signs up. The work is the same for a taken email: what is sent is decided when it is sent.
 #[utoipa::path(post, path = "/accounts", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn sign_up(
-    State(app): State<App>,
-    ClientIp(ip): ClientIp,
-    Json(body): Json<Credentials>,
+    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Credentials>,
 ) -> Result<impl IntoResponse> {
     let email = email_address(&body.email)?;
     let password = new_password("password", body.password, &email)?;
@@ -69,9 +67,7 @@ pub(super) struct Verification {
 /// Confirms an email.
 #[utoipa::path(post, path = "/verifications", tag = "accounts", responses((status = 204), (status = 429)))]
 pub(super) async fn verify(
-    State(app): State<App>,
-    ClientIp(ip): ClientIp,
-    Json(body): Json<Verification>,
+    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Verification>,
 ) -> Result<StatusCode> {
     limits::check_credentials(&app, ip).await?;
     confirm::confirm(&app, &body.token).await?;
@@ -88,9 +84,7 @@ pub(super) struct ResetRequest {
 /// Requests a reset. The work is the same for an unknown email: it is dropped when it is to be sent.
 #[utoipa::path(post, path = "/password-resets", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn request_reset(
-    State(app): State<App>,
-    ClientIp(ip): ClientIp,
-    Json(body): Json<ResetRequest>,
+    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<ResetRequest>,
 ) -> Result<impl IntoResponse> {
     let email = email_address(&body.email)?;
     limits::check_credentials(&app, ip).await?;
@@ -113,9 +107,7 @@ pub(super) struct Reset {
 /// Sets a new password by an email's token.
 #[utoipa::path(put, path = "/password-resets", tag = "accounts", responses((status = 204), (status = 429)))]
 pub(super) async fn reset(
-    State(app): State<App>,
-    ClientIp(ip): ClientIp,
-    Json(body): Json<Reset>,
+    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Reset>,
 ) -> Result<StatusCode> {
     limits::check_credentials(&app, ip).await?;
     // Looked at before it is spent: a bad password does not cost the token, nor a bad token a hash.
@@ -174,10 +166,7 @@ pub(super) struct EmailChange {
 #[utoipa::path(patch, path = "/accounts/current", tag = "accounts", security(("session" = [])),
     responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn change_email(
-    State(app): State<App>,
-    ClientIp(ip): ClientIp,
-    current: CurrentAccount,
-    Json(body): Json<EmailChange>,
+    State(app): State<App>, ClientIp(ip): ClientIp, current: CurrentAccount, Json(body): Json<EmailChange>,
 ) -> Result<impl IntoResponse> {
     let email = email_address(&body.email)?;
     let account = confirmed(&app, ip, &current, body.current_password).await?;
@@ -204,10 +193,7 @@ pub(super) struct PasswordChange {
 #[utoipa::path(put, path = "/accounts/current/password", tag = "accounts", security(("session" = [])),
     responses((status = 204, headers(("Set-Cookie"))), (status = 429)))]
 pub(super) async fn change_password(
-    State(app): State<App>,
-    ClientIp(ip): ClientIp,
-    UserAgent(user_agent): UserAgent,
-    current: CurrentAccount,
+    State(app): State<App>, ClientIp(ip): ClientIp, UserAgent(user_agent): UserAgent, current: CurrentAccount,
     Json(body): Json<PasswordChange>,
 ) -> Result<impl IntoResponse> {
     let account = confirmed(&app, ip, &current, body.current_password).await?;
@@ -237,10 +223,7 @@ pub(super) struct Erasure {
 #[utoipa::path(delete, path = "/accounts/current", tag = "accounts", security(("session" = [])),
     responses((status = 204, headers(("Set-Cookie"))), (status = 429)))]
 pub(super) async fn destroy(
-    State(app): State<App>,
-    ClientIp(ip): ClientIp,
-    current: CurrentAccount,
-    Json(body): Json<Erasure>,
+    State(app): State<App>, ClientIp(ip): ClientIp, current: CurrentAccount, Json(body): Json<Erasure>,
 ) -> Result<impl IntoResponse> {
     let account = confirmed(&app, ip, &current, body.current_password).await?;
     let mut tx = app.db.begin().await?;

@@ -17,10 +17,7 @@ use crate::{http::Result, http::problem::Problem, sessions, state::App};
 #[utoipa::path(post, path = "/sessions", tag = "sessions",
     responses((status = 201, body = Device, headers(("Set-Cookie"))), (status = 401), (status = 429)))]
 pub(super) async fn create(
-    State(app): State<App>,
-    ClientIp(ip): ClientIp,
-    UserAgent(user_agent): UserAgent,
-    headers: HeaderMap,
+    State(app): State<App>, ClientIp(ip): ClientIp, UserAgent(user_agent): UserAgent, headers: HeaderMap,
     Json(credentials): Json<Credentials>,
 ) -> Result<impl IntoResponse> {
     let Credentials { email, password } = credentials;

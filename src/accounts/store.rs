@@ -119,9 +119,7 @@ async fn invalidate(tx: &mut Transaction, id: Uuid) -> sqlx::Result<()> {
 
 /// Adds a change of email in the place of an older one.
 pub(super) async fn insert_email_change(
-    tx: &mut Transaction,
-    account_id: Uuid,
-    email: &EmailAddress,
+    tx: &mut Transaction, account_id: Uuid, email: &EmailAddress,
 ) -> sqlx::Result<Uuid> {
     delete_email_change(tx, account_id).await?;
     let change = sqlx::query_scalar!(
@@ -157,9 +155,7 @@ pub async fn erase(tx: &mut Transaction, id: Uuid) -> sqlx::Result<()> {
 
 /// Adds a pending sign-up.
 pub(super) async fn insert_sign_up(
-    tx: &mut Transaction,
-    email: &EmailAddress,
-    password_hash: &str,
+    tx: &mut Transaction, email: &EmailAddress, password_hash: &str,
 ) -> sqlx::Result<Uuid> {
     let sign_up = sqlx::query_scalar!(
         "insert into sign_up (id, email, password_hash) values ($1, $2, $3) returning id",

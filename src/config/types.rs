@@ -88,9 +88,7 @@ pub(super) fn otlp<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>,
 }
 
 fn service<'de, D: Deserializer<'de>>(
-    from: D,
-    schemes: [&str; 2],
-    check: impl FnOnce(&Url) -> bool,
+    from: D, schemes: [&str; 2], check: impl FnOnce(&Url) -> bool,
 ) -> Result<Secret, D::Error> {
     by(from, |text| check(&url(text, schemes)?).then(|| Secret::from(text)))
 }

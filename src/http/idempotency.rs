@@ -48,11 +48,7 @@ impl IdempotencyKey {
 
     /// Records what the key created in this transaction.
     pub(crate) async fn insert(
-        &self,
-        tx: &mut Transaction,
-        account_id: Uuid,
-        hash: &[u8],
-        resource_id: Uuid,
+        &self, tx: &mut Transaction, account_id: Uuid, hash: &[u8], resource_id: Uuid,
     ) -> sqlx::Result<()> {
         let Some(key) = &self.0 else {
             return Ok(());

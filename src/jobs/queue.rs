@@ -22,11 +22,7 @@ pub(super) struct Taken {
 }
 
 pub(super) async fn add(
-    tx: &mut Transaction,
-    task: &str,
-    payload: &Value,
-    key: Option<&str>,
-    context: &Value,
+    tx: &mut Transaction, task: &str, payload: &Value, key: Option<&str>, context: &Value,
 ) -> sqlx::Result<()> {
     let added = sqlx::query_scalar!("select add_job($1, $2, $3, $4)", task, payload, key, context);
     added.fetch_one(tx).await.map(drop)
@@ -51,11 +47,7 @@ pub(super) async fn complete(db: &Postgres, id: i64, token: Uuid) -> sqlx::Resul
 /// Gives a job back: with the error of a run, or none where it was not run to its end. Answers whether it was still this
 /// worker's.
 pub(super) async fn release(
-    db: &Postgres,
-    id: i64,
-    token: Uuid,
-    error: Option<&str>,
-    dead: bool,
+    db: &Postgres, id: i64, token: Uuid, error: Option<&str>, dead: bool,
 ) -> sqlx::Result<bool> {
     match sqlx::query_file!("src/jobs/release.sql", id, token, error, dead).execute(db).await {
         Err(error) if is_duplicate(&error) => complete(db, id, token).await,

@@ -26,9 +26,7 @@ impl IntoResponse for Note {
 #[utoipa::path(get, path = "/notes", tag = "notes", security(("session" = [])), params(Params),
     responses((status = 200, body = Page<Note>)))]
 pub(super) async fn index(
-    State(app): State<App>,
-    current: CurrentAccount,
-    Query(params): Query<Params>,
+    State(app): State<App>, current: CurrentAccount, Query(params): Query<Params>,
 ) -> Result<axum::Json<Page<Note>>> {
     let list = params.parse(current.account_id)?;
     let notes = store::list(&app.db, &list).await?;
@@ -40,10 +38,7 @@ pub(super) async fn index(
     params(("If-None-Match" = Option<String>, Header, description = "The ETags of what the client has.")),
     responses((status = 200, body = Note, headers(("ETag"))), (status = 304, headers(("ETag")))))]
 pub(super) async fn show(
-    State(app): State<App>,
-    current: CurrentAccount,
-    known: IfNoneMatch,
-    Path(id): Path<Uuid>,
+    State(app): State<App>, current: CurrentAccount, known: IfNoneMatch, Path(id): Path<Uuid>,
 ) -> Result<Response> {
     let note = store::find(&app.db, current.account_id, id).await?.ok_or(Problem::NotFound)?;
     if known.matches(note.version) {
@@ -59,10 +54,7 @@ pub(super) async fn show(
     responses((status = 201, body = Note, headers(("ETag"), ("Location"))),
               (status = 409, description = "`urn:problem:full`: there are 1,000 notes.")))]
 pub(super) async fn create(
-    State(app): State<App>,
-    current: CurrentAccount,
-    key: IdempotencyKey,
-    Json(body): Json<NewNote>,
+    State(app): State<App>, current: CurrentAccount, key: IdempotencyKey, Json(body): Json<NewNote>,
 ) -> Result<impl IntoResponse> {
     let draft = body.parse()?;
     let mut tx = app.db.begin().await?;
@@ -91,11 +83,7 @@ async fn insert_once(tx: &mut Transaction, account_id: Uuid, key: &IdempotencyKe
     params(("If-Match" = Option<String>, Header, description = "The ETag of the note that is meant.")),
     responses((status = 200, body = Note, headers(("ETag"))), (status = 412)))]
 pub(super) async fn update(
-    State(app): State<App>,
-    current: CurrentAccount,
-    seen: IfMatch,
-    Path(id): Path<Uuid>,
-    Json(body): Json<Changes>,
+    State(app): State<App>, current: CurrentAccount, seen: IfMatch, Path(id): Path<Uuid>, Json(body): Json<Changes>,
 ) -> Result<Note> {
     let (title, body) = body.parse()?;
     let note = store::update(&app.db, current.account_id, id, &seen, title.as_deref(), body.as_deref()).await?;
@@ -110,10 +98,7 @@ pub(super) async fn update(
     params(("If-Match" = Option<String>, Header, description = "The ETag of the note that is meant.")),
     responses((status = 204), (status = 412)))]
 pub(super) async fn destroy(
-    State(app): State<App>,
-    current: CurrentAccount,
-    seen: IfMatch,
-    Path(id): Path<Uuid>,
+    State(app): State<App>, current: CurrentAccount, seen: IfMatch, Path(id): Path<Uuid>,
 ) -> Result<StatusCode> {
     if store::delete(&app.db, current.account_id, id, &seen).await? {
         return Ok(StatusCode::NO_CONTENT);

@@ -34,11 +34,7 @@ pub(super) async fn insert_upload(db: &Postgres, key: Uuid) -> sqlx::Result<()> 
 
 /// Gives an upload to a note of the account, in the place of the image it has; none if there is no such note.
 pub(super) async fn set_image(
-    tx: &mut Transaction,
-    account_id: Uuid,
-    note_id: Uuid,
-    key: Uuid,
-    content_type: &str,
+    tx: &mut Transaction, account_id: Uuid, note_id: Uuid, key: Uuid, content_type: &str,
 ) -> sqlx::Result<Option<Note>> {
     let pending = sqlx::query!("delete from pending_upload where key = $1", key);
     let set = sqlx::query!(

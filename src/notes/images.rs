@@ -35,11 +35,7 @@ const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
         of at most 10 MiB. Its bytes decide what it is, whatever type they are sent as."),
     responses((status = 200, body = Note, headers(("ETag"))), (status = 429)))]
 pub(super) async fn update(
-    State(app): State<App>,
-    current: CurrentAccount,
-    Path(id): Path<Uuid>,
-    headers: HeaderMap,
-    mut body: Body,
+    State(app): State<App>, current: CurrentAccount, Path(id): Path<Uuid>, headers: HeaderMap, mut body: Body,
 ) -> Result<Note> {
     let account_id = current.account_id;
     let bytes = match admit(&app, account_id, id, &headers).await {
@@ -109,10 +105,7 @@ pub(super) struct Params {
                   (File = "image/jpeg"), (File = "image/png"))),
               (status = 304, headers(("ETag")))))]
 pub(super) async fn show(
-    State(app): State<App>,
-    current: CurrentAccount,
-    known: IfNoneMatch,
-    Path(id): Path<Uuid>,
+    State(app): State<App>, current: CurrentAccount, known: IfNoneMatch, Path(id): Path<Uuid>,
     Query(Params { size }): Query<Params>,
 ) -> Result<Response> {
     if !matches!(size.as_str(), "" | "preview") {
@@ -144,9 +137,7 @@ pub(super) async fn show(
 /// Takes the image away, if there is one.
 #[utoipa::path(delete, path = "/notes/{id}/image", tag = "notes", security(("session" = [])), responses((status = 204)))]
 pub(super) async fn destroy(
-    State(app): State<App>,
-    current: CurrentAccount,
-    Path(id): Path<Uuid>,
+    State(app): State<App>, current: CurrentAccount, Path(id): Path<Uuid>,
 ) -> Result<StatusCode> {
     if !image_store::delete_image(&app.db, current.account_id, id).await? {
         store::find(&app.db, current.account_id, id).await?.ok_or(Problem::NotFound)?;

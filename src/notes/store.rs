@@ -91,12 +91,7 @@ pub(super) async fn insert(tx: &mut Transaction, account_id: Uuid, draft: &Draft
 /// Changes what is given of a note, if it is there in one of the versions. The test and the change are one
 /// statement: of two at once the second waits for the first, and tests what that made.
 pub(super) async fn update(
-    db: &Postgres,
-    account_id: Uuid,
-    id: Uuid,
-    IfMatch(versions): &IfMatch,
-    title: Option<&str>,
-    body: Option<&str>,
+    db: &Postgres, account_id: Uuid, id: Uuid, IfMatch(versions): &IfMatch, title: Option<&str>, body: Option<&str>,
 ) -> sqlx::Result<Option<Note>> {
     let note = sqlx::query_as!(
         Note,
@@ -117,10 +112,7 @@ pub(super) async fn update(
 
 /// Deletes a note, if it is there in one of the versions; tells whether it was.
 pub(super) async fn delete(
-    db: &Postgres,
-    account_id: Uuid,
-    id: Uuid,
-    IfMatch(versions): &IfMatch,
+    db: &Postgres, account_id: Uuid, id: Uuid, IfMatch(versions): &IfMatch,
 ) -> sqlx::Result<bool> {
     let delete = sqlx::query!(
         "delete from note

@@ -64,9 +64,7 @@ pub(super) async fn destroy_all(State(app): State<App>, current: CurrentAccount)
 /// Signs one of the account's devices out.
 #[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", security(("session" = [])), responses((status = 204)))]
 pub(super) async fn destroy(
-    State(app): State<App>,
-    current: CurrentAccount,
-    Path(id): Path<Uuid>,
+    State(app): State<App>, current: CurrentAccount, Path(id): Path<Uuid>,
 ) -> Result<StatusCode> {
     if !store::revoke(&app.redis, current.account_id, id).await? {
         return Err(Problem::NotFound);

@@ -92,11 +92,7 @@ fn address(url: &str) -> String {
 }
 
 async fn listen(
-    first: TcpListener,
-    port: u16,
-    upstream: String,
-    mut mode: watch::Receiver<Mode>,
-    accepted: Arc<AtomicUsize>,
+    first: TcpListener, port: u16, upstream: String, mut mode: watch::Receiver<Mode>, accepted: Arc<AtomicUsize>,
 ) {
     let mut listener = Some(first);
     loop {
