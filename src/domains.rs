@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use crate::services::postgres::Transaction;
-use crate::{accounts, config::Config, jobs::Tasks, mail, sessions, state::App};
+use crate::{accounts, config::Config, jobs::Task, mail, sessions, state::App};
 use crate::{demo, notes}; // the demo: delete me
 
 /// The API below its prefix, and the pages beside it.
@@ -19,10 +19,13 @@ pub fn routes() -> OpenApiRouter<App> {
 }
 
 /// The jobs that a worker runs.
-pub fn jobs() -> Tasks {
-    let tasks = Tasks::default();
-    let tasks = notes::jobs(tasks); // the demo: delete me
-    accounts::jobs(mail::jobs(tasks))
+pub fn jobs() -> Vec<Task> {
+    [
+        &mail::JOBS[..],
+        &accounts::JOBS,
+        &notes::JOBS, // the demo: delete me
+    ]
+    .concat()
 }
 
 /// What `seed` puts beside the account that it makes.

@@ -14,7 +14,7 @@ mod pages;
 use tokio::time::Duration;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::jobs::{Failure, Periodic, Tasks};
+use crate::jobs::{Failure, Periodic, Task};
 use crate::state::App;
 
 pub(crate) use pages::pages;
@@ -30,10 +30,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sign_in::create))
 }
 
-/// Adds the jobs of accounts.
-pub(crate) fn jobs(tasks: Tasks) -> Tasks {
-    tasks.with::<emails::SendAccountEmail>().with_periodic::<CleanUpAccounts>()
-}
+/// The jobs of accounts.
+pub(crate) const JOBS: [Task; 2] = [Task::job::<emails::SendAccountEmail>(), Task::periodic::<CleanUpAccounts>()];
 
 /// Deletes tokens, sign-ups and changes of email that have expired.
 struct CleanUpAccounts;

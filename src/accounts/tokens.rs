@@ -10,17 +10,16 @@ use crate::services::postgres::{Postgres, Transaction};
 /// Mints the token of an email that asks for a confirmation, for 24 hours; none if the sign-up or the change that it
 /// is about is gone.
 pub(super) async fn mint_confirmation(db: &Postgres, email: &Email) -> sqlx::Result<Option<String>> {
-    let mut tx = db.begin().await?;
-    let subject = sqlx::query_scalar!(
-        r#"select id as "id!" from sign_up where id = $1 union all select id from email_change where id = $1"#,
+    let token = random()?;
+    let stored = sqlx::query!(
+        "insert into token (hash, email_id, expires_at)
+         select $1, $2, now() + interval '24 hours'
+          where exists (select from sign_up where id = $3 union all select from email_change where id = $3)",
+        &hash(&token),
+        email.id,
         email.subject_id,
     );
-    if subject.fetch_optional(&mut tx).await?.is_none() {
-        return Ok(None);
-    }
-    let token = mint(&mut tx, email.id, 24).await?;
-    tx.commit().await?;
-    Ok(Some(token))
+    Ok((stored.execute(db).await?.rows_affected() > 0).then_some(token))
 }
 
 /// Mints a token that resets the password of an email's recipient, for 60 minutes, and invalidates those of other
@@ -37,24 +36,21 @@ pub(super) async fn mint_reset(db: &Postgres, email: &Email) -> sqlx::Result<Opt
     let owned = sqlx::query!("update outbox_email set account_id = $2 where id = $1", email.id, account);
     owned.execute(&mut tx).await?;
     delete_resets(&mut tx, account, Some(email.id)).await?;
-    let token = mint(&mut tx, email.id, 1).await?;
+    let token = random()?;
+    let stored = sqlx::query!(
+        "insert into token (hash, email_id, expires_at) values ($1, $2, now() + interval '60 minutes')",
+        &hash(&token),
+        email.id,
+    );
+    stored.execute(&mut tx).await?;
     tx.commit().await?;
     Ok(Some(token))
 }
 
-/// Mints a token for an email's link, which works for some hours.
-async fn mint(tx: &mut Transaction, email_id: Uuid, hours: i32) -> sqlx::Result<String> {
+fn random() -> sqlx::Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let token = URL_SAFE_NO_PAD.encode(bytes);
-    let stored = sqlx::query!(
-        "insert into token (hash, email_id, expires_at) values ($1, $2, now() + make_interval(hours => $3))",
-        &hash(&token),
-        email_id,
-        hours,
-    );
-    stored.execute(tx).await?;
-    Ok(token)
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// What a token confirms: the email of a sign-up or, where there is an account, of that.

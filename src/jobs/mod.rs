@@ -94,49 +94,27 @@ fn origin() -> Value {
     json!({ "request_id": request_id, "traceparent": traceparent, "release": release::id() })
 }
 
-/// The jobs that a worker knows, of all domains.
-#[derive(Default)]
-pub struct Tasks {
-    tasks: Vec<Task>,
-    schedule: Vec<(&'static str, Duration)>,
-}
-
-/// What a worker knows of a type of job.
+/// A type of job, as a worker knows it: a domain lists its own in `JOBS`.
 #[derive(Clone, Copy)]
-struct Task {
+pub struct Task {
     name: &'static str,
     max_attempts: i32,
     timeout: Duration,
-    run: Run,
+    every: Option<Duration>,
+    run: fn(App, Value) -> BoxFuture<'static, Result<(), Failure>>,
 }
 
-type Run = fn(App, Value) -> BoxFuture<'static, Result<(), Failure>>;
-
-impl Tasks {
-    /// Adds a type of job.
-    #[must_use]
-    pub fn with<J: Job>(self) -> Self {
-        self.and(J::NAME, J::MAX_ATTEMPTS, J::TIMEOUT, |app, payload| run_parsed::<J>(app, payload).boxed())
+impl Task {
+    /// A job that is added where it is called for.
+    pub const fn job<J: Job>() -> Self {
+        let run = |app, payload| run_parsed::<J>(app, payload).boxed();
+        Self { name: J::NAME, max_attempts: J::MAX_ATTEMPTS, timeout: J::TIMEOUT, every: None, run }
     }
 
-    /// Adds work that is done again and again.
-    #[must_use]
-    pub fn with_periodic<P: Periodic>(mut self) -> Self {
-        self.schedule.push((P::NAME, P::EVERY));
-        self.and(P::NAME, MAX_ATTEMPTS, TIMEOUT, |app, _| P::run(app).boxed())
-    }
-
-    fn and(mut self, name: &'static str, max_attempts: i32, timeout: Duration, run: Run) -> Self {
-        self.tasks.push(Task { name, max_attempts, timeout, run });
-        self
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.tasks.iter().map(|task| task.name.to_owned()).collect()
-    }
-
-    fn find(&self, name: &str) -> Option<Task> {
-        self.tasks.iter().find(|task| task.name == name).copied()
+    /// Work that the schedule adds.
+    pub const fn periodic<P: Periodic>() -> Self {
+        let every = Some(P::EVERY);
+        Self { name: P::NAME, max_attempts: MAX_ATTEMPTS, timeout: TIMEOUT, every, run: |app, _| P::run(app).boxed() }
     }
 }
 

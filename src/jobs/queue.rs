@@ -6,6 +6,7 @@ use serde_json::Value;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
+use super::Task;
 use crate::services::postgres::{Postgres, Transaction};
 
 /// For how long a job is its worker's, unless that renews it.
@@ -61,10 +62,12 @@ pub(super) fn is_duplicate(error: &sqlx::Error) -> bool {
 }
 
 /// Sets the schedule of this release. A task that is new to it is due at once.
-pub(super) async fn set_schedule(db: &Postgres, schedule: &[(&str, Duration)]) -> sqlx::Result<()> {
+pub(super) async fn set_schedule(db: &Postgres, tasks: &[Task]) -> sqlx::Result<()> {
     let set = "insert into job_schedule (task, every) values ($1, $2) on conflict (task) do update set every = $2";
-    for (task, every) in schedule {
-        sqlx::query(set).bind(task).bind(interval(*every)).execute(db).await?;
+    for Task { name, every, .. } in tasks {
+        if let Some(every) = every {
+            sqlx::query(set).bind(name).bind(interval(*every)).execute(db).await?;
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::lease::Lease;
 use super::queue::{self, Taken};
-use super::{Failure, Task, Tasks};
+use super::{Failure, Task};
 use crate::{context, context::Context, state::App, traces};
 
 /// From one look at an empty queue to the next, on average. Nobody listens: a pooler does not pass notifications on.
@@ -23,8 +23,9 @@ const SCHEDULE_EVERY: Duration = Duration::from_secs(1);
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs jobs until `stop`, whatever happens to Postgres meanwhile; running ones then have `grace` to finish.
-pub async fn run(app: App, tasks: Tasks, stop: &CancellationToken, grace: Duration) {
+pub async fn run(app: App, tasks: Vec<Task>, stop: &CancellationToken, grace: Duration) {
     let worker = Arc::new(Worker {
+        names: tasks.iter().map(|task| task.name.to_owned()).collect(),
         tasks,
         leases: Mutex::default(),
         slots: Arc::new(Semaphore::new(app.config.worker_concurrency)),
@@ -43,7 +44,8 @@ pub async fn run(app: App, tasks: Tasks, stop: &CancellationToken, grace: Durati
 
 struct Worker {
     app: App,
-    tasks: Tasks,
+    tasks: Vec<Task>,
+    names: Vec<String>,
     /// Of the running jobs, by their ids.
     leases: Mutex<HashMap<i64, Arc<Lease>>>,
     /// As many as jobs may run at once.
@@ -91,9 +93,9 @@ impl Worker {
         match *last {
             Some(last) if now < last + SCHEDULE_EVERY => return Ok(()),
             Some(_) => {}
-            None => queue::set_schedule(&self.app.db, &self.tasks.schedule).await?,
+            None => queue::set_schedule(&self.app.db, &self.tasks).await?,
         }
-        queue::add_scheduled(&self.app.db, &self.tasks.names()).await?;
+        queue::add_scheduled(&self.app.db, &self.names).await?;
         *last = Some(now);
         Ok(())
     }
@@ -103,7 +105,7 @@ impl Worker {
         let mut slots = vec![slot];
         slots.extend(std::iter::from_fn(|| self.slots.clone().try_acquire_owned().ok()));
         let before = Instant::now();
-        let jobs = queue::take(&self.app.db, &self.tasks.names(), slots.len() as i64).await?;
+        let jobs = queue::take(&self.app.db, &self.names, slots.len() as i64).await?;
         let filled = jobs.len() == slots.len();
         for (job, slot) in jobs.into_iter().zip(slots) {
             let lease = Arc::new(Lease::new(job.token, before));
@@ -140,7 +142,7 @@ impl Worker {
     }
 
     async fn run(&self, job: Taken, lease: &Lease) {
-        let Some(task) = self.tasks.find(&job.task) else {
+        let Some(task) = self.tasks.iter().find(|task| task.name == job.task) else {
             return; // Only known ones are taken.
         };
         let request_id = job.context["request_id"].as_str().map(str::to_owned);
@@ -160,7 +162,7 @@ impl Worker {
     }
 
     /// Runs a job within its limits. A panic is a failure.
-    async fn attempt(&self, task: Task, job: Taken, lease: &Lease) -> Outcome {
+    async fn attempt(&self, task: &Task, job: Taken, lease: &Lease) -> Outcome {
         if job.attempts > task.max_attempts {
             return Outcome::Failed(Failure::Dead("it was taken again and again, and never ended".into()));
         }
@@ -179,7 +181,7 @@ impl Worker {
     }
 
     /// Records the outcome, as long as the lease lasts: if Postgres is away for longer, the job is run again.
-    async fn record(&self, task: Task, id: i64, attempt: i32, lease: &Lease, outcome: &Outcome) {
+    async fn record(&self, task: &Task, id: i64, attempt: i32, lease: &Lease, outcome: &Outcome) {
         let (db, token) = (&self.app.db, lease.token);
         let dead = |failure: &Failure| matches!(failure, Failure::Dead(_)) || attempt >= task.max_attempts;
         let recorded = loop {

@@ -10,14 +10,12 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
 use tokio::time::Duration;
 
-use crate::jobs::{Failure, Periodic, Tasks};
+use crate::jobs::{Failure, Periodic, Task};
 use crate::{config::Config, state::App};
 use store::Email;
 
-/// Adds the jobs of the outbox.
-pub(crate) fn jobs(tasks: Tasks) -> Tasks {
-    tasks.with_periodic::<CleanUpOutbox>()
-}
+/// The jobs of the outbox.
+pub(crate) const JOBS: [Task; 1] = [Task::periodic::<CleanUpOutbox>()];
 
 /// Sends an email that was not sent yet, and records that. `template` is a text: the subject, an empty line, and
 /// paragraphs; the one that is `{link}` becomes a link.

@@ -13,7 +13,7 @@ mod seed;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{jobs::Tasks, state::App};
+use crate::{jobs::Task, state::App};
 
 pub(crate) use seed::seed;
 
@@ -25,7 +25,5 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(images::show, images::update, images::destroy))
 }
 
-/// Adds the jobs of notes.
-pub(crate) fn jobs(tasks: Tasks) -> Tasks {
-    tasks.with::<jobs::PreviewImage>().with_periodic::<jobs::SweepImages>()
-}
+/// The jobs of notes.
+pub(crate) const JOBS: [Task; 2] = [Task::job::<jobs::PreviewImage>(), Task::periodic::<jobs::SweepImages>()];
