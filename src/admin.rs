@@ -81,6 +81,7 @@ fn named(command: Command) -> Command {
     let program = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
     let id = config::variable("RELEASE_ID").unwrap_or_else(|| "dev".into());
-    let version = format!("{} (commit {}, release {id})", release::VERSION, release::COMMIT);
+    let release::Version { version, commit, release, .. } = release::of("admin", id);
+    let version = format!("{version} (commit {commit}, release {release})");
     command.display_name(name).version(version)
 }

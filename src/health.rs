@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{collections::BTreeMap, time::Duration};
 
+use serde::Serialize;
 use tokio::time::{sleep, timeout};
+use utoipa::ToSchema;
 
 use crate::schema;
 use crate::services::postgres::Probe;
@@ -15,28 +17,37 @@ const POSTGRES_PAUSE: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_secs(7);
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The services that are probed.
-pub const SERVICES: [&str; 4] = [POSTGRES, "redis", "mail", "storage"];
 const POSTGRES: &str = "postgres";
+const SERVICES: [&str; 4] = [POSTGRES, "redis", "mail", "storage"];
 const UNREACHABLE: &str = "unreachable";
 
-/// A service's status: a fixed phrase where it is unhealthy, as errors hold addresses.
-pub type Status = Result<(), &'static str>;
+/// The last status of a service, or of the process.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+pub struct Check {
+    /// In one word.
+    #[schema(examples("up", "down", "unknown", "draining"))]
+    pub status: &'static str,
+    /// Why it is not up: a fixed phrase, as errors hold addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'static str>,
+}
+
+/// The checks by the names of the services.
+pub type Checks = BTreeMap<&'static str, Check>;
 
 /// The last status of each service.
-#[derive(Clone, Default)]
-pub struct Health(Arc<State>);
-
-#[derive(Default)]
-struct State {
-    statuses: Mutex<BTreeMap<&'static str, Status>>,
-    draining: AtomicBool,
+#[derive(Clone)]
+pub struct Health {
+    checks: Arc<Mutex<Checks>>,
+    draining: Arc<AtomicBool>,
 }
 
 impl Health {
     /// Starts to probe the services. It must be called within a runtime.
     pub fn watch(postgres: Probe, redis: Redis, mailer: Mailer, storage: Storage) -> Self {
-        let health = Self::default();
+        let unknown = Check { status: "unknown", detail: Some("not yet checked") };
+        let checks = Arc::new(Mutex::new(SERVICES.map(|name| (name, unknown)).into()));
+        let health = Self { checks, draining: Arc::default() };
         tokio::spawn(health.clone().watch_postgres(postgres));
         let rest = health.clone();
         tokio::spawn(async move {
@@ -52,24 +63,23 @@ impl Health {
         health
     }
 
-    /// The last status of each service that was probed.
-    pub fn statuses(&self) -> BTreeMap<&'static str, Status> {
-        self.0.statuses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The last status of each service, and of a process that is draining.
+    pub fn checks(&self) -> Checks {
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if self.draining.load(Ordering::Relaxed) {
+            checks.insert("process", Check { status: "draining", detail: None });
+        }
+        checks
     }
 
     /// Whether Postgres is healthy, without which hardly any request can be answered.
     pub fn has_postgres(&self) -> bool {
-        self.statuses().get(POSTGRES) == Some(&Ok(()))
+        self.checks()[POSTGRES].status == "up"
     }
 
     /// Makes the process not ready, while it still serves.
     pub fn drain(&self) {
-        self.0.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the process is about to stop.
-    pub fn is_draining(&self) -> bool {
-        self.0.draining.load(Ordering::Relaxed)
+        self.draining.store(true, Ordering::Relaxed);
     }
 
     async fn watch_postgres(self, mut postgres: Probe) {
@@ -89,11 +99,12 @@ impl Health {
         self.record(name, if healthy { Ok(()) } else { Err(UNREACHABLE) });
     }
 
-    fn record(&self, name: &'static str, status: Status) {
-        let before = self.0.statuses.lock().unwrap_or_else(PoisonError::into_inner).insert(name, status);
-        match (before, status) {
-            (Some(Err(_)), Ok(())) => tracing::info!(service = name, "service recovered"),
-            (None | Some(Ok(())), Err(detail)) => tracing::warn!(service = name, detail, "service unhealthy"),
+    fn record(&self, name: &'static str, status: Result<(), &'static str>) {
+        let check = Check { status: if status.is_ok() { "up" } else { "down" }, detail: status.err() };
+        let before = self.checks.lock().unwrap_or_else(PoisonError::into_inner).insert(name, check);
+        match (before.map(|check| check.status), status) {
+            (Some("down"), Ok(())) => tracing::info!(service = name, "service recovered"),
+            (Some("up" | "unknown"), Err(detail)) => tracing::warn!(service = name, detail, "service unhealthy"),
             _ => {}
         }
     }

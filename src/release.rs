@@ -2,49 +2,50 @@
 
 use std::sync::OnceLock;
 
+use serde::Serialize;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 /// The name of the package.
 pub const NAME: &str = env!("CARGO_PKG_NAME");
-/// The version of the package.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The commit that the program was built from, or `unknown`.
-pub const COMMIT: &str = env!("COMMIT");
+
+/// What runs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Version {
+    /// The name of the package.
+    pub name: &'static str,
+    /// The version of the package.
+    pub version: &'static str,
+    /// The commit that the program was built from, or `unknown`.
+    pub commit: &'static str,
+    /// `RELEASE_ID`.
+    pub release: String,
+    /// `web`, `worker`, or `admin` for a one-off task.
+    pub process: &'static str,
+    /// The process among all of them: the host's name, a dot and the process id.
+    pub instance: String,
+    /// When the process started.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+}
 
 /// Set once, at start. A static, since a log line and a panic have no state to ask.
-static RUNNING: OnceLock<Running> = OnceLock::new();
-
-struct Running {
-    process: &'static str,
-    id: String,
-    started_at: OffsetDateTime,
-}
+static RUNNING: OnceLock<Version> = OnceLock::new();
 
 /// Names the process and the release that it runs; later calls do nothing.
-pub fn start(process: &'static str, id: &str) {
-    RUNNING.get_or_init(|| Running { process, id: id.to_owned(), started_at: OffsetDateTime::now_utc() });
+pub fn start(process: &'static str, release: &str) {
+    RUNNING.get_or_init(|| of(process, release.to_owned()));
 }
 
-/// The process type: `web`, `worker`, or `admin` for a one-off task.
-pub fn process() -> &'static str {
-    RUNNING.get().map_or("unknown", |running| running.process)
+/// What runs in this process.
+pub fn running() -> &'static Version {
+    RUNNING.get_or_init(|| of("unknown", "unknown".into()))
 }
 
-/// The release that runs: `RELEASE_ID`.
-pub fn id() -> &'static str {
-    RUNNING.get().map_or("unknown", |running| &running.id)
-}
-
-/// When the process started.
-pub fn started_at() -> OffsetDateTime {
-    RUNNING.get().map_or(OffsetDateTime::UNIX_EPOCH, |running| running.started_at)
-}
-
-/// The process among all of them: the host's name, a dot and the process id.
-pub fn instance() -> &'static str {
-    static INSTANCE: OnceLock<String> = OnceLock::new();
-    INSTANCE.get_or_init(|| {
-        let host = rustix::system::uname();
-        format!("{}.{}", host.nodename().to_string_lossy(), std::process::id())
-    })
+/// What this program is, in a process of this type and of this release.
+pub fn of(process: &'static str, release: String) -> Version {
+    let host = rustix::system::uname();
+    let instance = format!("{}.{}", host.nodename().to_string_lossy(), std::process::id());
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("COMMIT"));
+    Version { name: NAME, version, commit, release, process, instance, started_at: OffsetDateTime::now_utc() }
 }

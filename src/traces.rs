@@ -55,12 +55,13 @@ fn with_tracer(provider: SdkTracerProvider) -> (SdkTracerProvider, SdkTracer) {
 
 /// Who sends the spans; what the environment says of it counts more than what we do.
 fn resource(config: &Config) -> Resource {
+    let running = release::running();
     let ours = Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes([
             KeyValue::new("service.name", release::NAME),
-            KeyValue::new("service.version", release::VERSION),
-            KeyValue::new("service.instance.id", release::instance()),
+            KeyValue::new("service.version", running.version),
+            KeyValue::new("service.instance.id", running.instance.as_str()),
             KeyValue::new("deployment.release", config.release_id.clone()),
         ])
         .with_detector(Box::new(EnvResourceDetector::new()));

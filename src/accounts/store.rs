@@ -26,8 +26,7 @@ pub struct Account {
 pub async fn find_by_email(db: impl PgExecutor<'_>, email: &EmailAddress) -> sqlx::Result<Option<Account>> {
     let account = sqlx::query_as!(
         Account,
-        r#"select id, email, password_hash, disabled_at is not null as "disabled!",
-                  created_at as "created_at: OffsetDateTime"
+        r#"select id, email, password_hash, disabled_at is not null as "disabled!", created_at
              from account
             where email = $1"#,
         email.as_str(),
@@ -39,8 +38,7 @@ pub async fn find_by_email(db: impl PgExecutor<'_>, email: &EmailAddress) -> sql
 pub(super) async fn find(db: &Postgres, id: Uuid) -> sqlx::Result<Option<Account>> {
     let account = sqlx::query_as!(
         Account,
-        r#"select id, email, password_hash, false as "disabled!",
-                  created_at as "created_at: OffsetDateTime"
+        r#"select id, email, password_hash, false as "disabled!", created_at
              from account
             where id = $1 and disabled_at is null"#,
         id,

@@ -17,6 +17,7 @@ pub(crate) struct IdempotencyKey(Option<String>);
 
 /// What a request with the same key created.
 pub(crate) struct Created {
+    hash: Vec<u8>,
     pub(crate) resource_id: Uuid,
     pub(crate) created_at: OffsetDateTime,
 }
@@ -33,16 +34,15 @@ impl IdempotencyKey {
             account_id,
         );
         expired.execute(&mut *tx).await?;
-        let used = sqlx::query!(
-            r#"select hash, resource_id, created_at as "created_at: OffsetDateTime"
-                 from idempotency_key
-                where account_id = $1 and key = $2"#,
+        let used = sqlx::query_as!(
+            Created,
+            "select hash, resource_id, created_at from idempotency_key where account_id = $1 and key = $2",
             account_id,
             key,
         );
         match used.fetch_optional(tx).await? {
             Some(used) if used.hash != hash => Err(Problem::field("Idempotency-Key", "was used for another request")),
-            used => Ok(used.map(|used| Created { resource_id: used.resource_id, created_at: used.created_at })),
+            used => Ok(used),
         }
     }
 

@@ -52,11 +52,12 @@ async fn scrape(app: &App) -> prometheus::Result<String> {
         gauge.set(value);
         registry.register(Box::new(gauge))
     };
+    let running = release::running();
     let build = Opts::new("build_info", "What runs.")
-        .const_label("version", release::VERSION)
-        .const_label("commit", release::COMMIT)
-        .const_label("release", release::id())
-        .const_label("process", release::process());
+        .const_label("version", running.version)
+        .const_label("commit", running.commit)
+        .const_label("release", &running.release)
+        .const_label("process", running.process);
     set(build, 1.0)?;
     let (open, idle) = app.db.connections();
     set(Opts::new("database_pool_connections", "Open connections to Postgres."), open.into())?;

@@ -91,7 +91,7 @@ fn origin() -> Value {
         Some(context) => (context.request_id, Some(context.traceparent.to_string())),
         None => (None, None),
     };
-    json!({ "request_id": request_id, "traceparent": traceparent, "release": release::id() })
+    json!({ "request_id": request_id, "traceparent": traceparent, "release": release::running().release })
 }
 
 /// A type of job, as a worker knows it: a domain lists its own in `JOBS`.

@@ -27,8 +27,8 @@ pub(super) fn line(level: &str, message: &str, field: &'static str, value: impl 
 fn whole(level: &str, target: &str, fields: &Fields) -> Vec<u8> {
     static TAIL: OnceLock<String> = OnceLock::new();
     let tail = TAIL.get_or_init(|| {
-        let (process, release, instance) =
-            (json!(release::process()), json!(release::id()), json!(release::instance()));
+        let running = release::running();
+        let (process, release, instance) = (json!(running.process), json!(running.release), json!(running.instance));
         format!("\"process\":{process},\"release\":{release},\"instance\":{instance}}}\n")
     });
     let now = OffsetDateTime::now_utc();

@@ -1,6 +1,5 @@
 //! The images of notes in Postgres, and what is known of their objects in storage.
 
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::store::Note;
@@ -78,7 +77,7 @@ async fn touch(tx: &mut Transaction, account_id: Uuid, id: Uuid) -> sqlx::Result
             where account_id = $1 and id = $2
         returning id, title, body, version,
                   (select '/api/v1/notes/' || note_id || '/image' from note_image where note_id = note.id) as image,
-                  created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime""#,
+                  created_at, updated_at"#,
         account_id,
         id,
     );

@@ -40,7 +40,7 @@ pub(super) async fn find(db: &Postgres, account_id: Uuid, id: Uuid) -> sqlx::Res
     let note = sqlx::query_as!(
         Note,
         r#"select id, title, body, (select '/api/v1/notes/' || note_id || '/image' from note_image where note_id = note.id) as image, version,
-                  created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime"
+                  created_at, updated_at
              from note
             where account_id = $1 and id = $2"#,
         account_id,
@@ -55,7 +55,7 @@ pub(super) async fn list(db: &Postgres, list: &List) -> sqlx::Result<Vec<Note>> 
     let notes = sqlx::query_as!(
         Note,
         r#"select id, title, body, (select '/api/v1/notes/' || note_id || '/image' from note_image where note_id = note.id) as image, version,
-                  created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime"
+                  created_at, updated_at
              from note
             where account_id = $1
               and (created_at, id) < (coalesce($2, 'infinity'::timestamptz), $3)
@@ -63,7 +63,7 @@ pub(super) async fn list(db: &Postgres, list: &List) -> sqlx::Result<Vec<Note>> 
             order by created_at desc, id desc
             limit $5"#,
         list.account_id,
-        list.window.after.map(|after| after.created_at) as Option<OffsetDateTime>,
+        list.window.after.map(|after| after.created_at),
         list.window.after.map(|after| after.id),
         list.search,
         i64::from(list.window.limit) + 1,
@@ -79,7 +79,7 @@ pub(super) async fn insert(tx: &mut Transaction, account_id: Uuid, draft: &Draft
            select $1, $2, $3, $4
             where (select count(*) from note where account_id = $2) < 1000
         returning id, title, body, (select '/api/v1/notes/' || note_id || '/image' from note_image where note_id = note.id) as image, version,
-                  created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime""#,
+                  created_at, updated_at"#,
         Uuid::now_v7(),
         account_id,
         draft.title,
@@ -100,7 +100,7 @@ pub(super) async fn update(
                   version = version + 1, updated_at = now()
             where account_id = $1 and id = $2 and ($3::bigint[] is null or version = any($3))
         returning id, title, body, (select '/api/v1/notes/' || note_id || '/image' from note_image where note_id = note.id) as image, version,
-                  created_at as "created_at: OffsetDateTime", updated_at as "updated_at: OffsetDateTime""#,
+                  created_at, updated_at"#,
         account_id,
         id,
         versions.as_deref(),
