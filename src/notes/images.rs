@@ -1,6 +1,5 @@
 //! A note's image: the rows in Postgres, the files in object storage.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -18,17 +17,14 @@ use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::codec::{self, Image, MAX_BYTES, Permit, Rejection};
 use super::etag::IfNoneMatch;
 use super::image_store;
-use super::picture::{MAX_BYTES, Picture, Pictures, Place};
 use super::store::{self, Note};
 use crate::http::extract::{Path, Query};
 use crate::http::{Result, context, middleware::discard, problem::Problem};
 use crate::sessions::{CurrentAccount, limit};
 use crate::{jobs, services::Limited as _, state::App, storage::Storage};
-
-/// Works on pictures, a few at a time, for the whole process.
-pub(super) static PICTURES: LazyLock<Pictures> = LazyLock::new(Pictures::default);
 
 /// How long the bytes of an upload may take to come.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
@@ -49,23 +45,23 @@ pub(super) async fn update(
 ) -> Result<Note> {
     let account_id = current.account_id;
     let bytes = match admit(&app, account_id, id, &headers).await {
-        Ok(place) => read(&mut body).await.map(|bytes| (place, bytes)),
+        Ok(permit) => read(&mut body).await.map(|bytes| (permit, bytes)),
         Err(problem) => Err(problem),
     };
-    let (place, bytes) = match bytes {
+    let (permit, bytes) = match bytes {
         Ok(bytes) => bytes,
         Err(problem) => {
             discard(&mut body).await;
             return Err(problem);
         }
     };
-    let picture = place.clean(bytes).await?;
+    let image = codec::normalize(bytes, permit).await?;
 
-    let (key, content_type) = (Uuid::new_v4(), picture.content_type);
-    let Picture { width, height, .. } = picture;
+    let (key, content_type) = (Uuid::new_v4(), image.content_type);
+    let Image { width, height, .. } = image;
     tracing::info!(note.id = %id, content_type, width, height, "an image comes");
     image_store::announce_file(&app.db, key).await?;
-    put(&app.storage, key, "", picture).await?;
+    put(&app.storage, key, "", image).await?;
     let mut tx = app.db.begin().limited().await?;
     let note = image_store::set_image(&mut tx, account_id, id, key, content_type).await?.ok_or(Problem::NotFound)?;
     jobs::enqueue(&mut tx, "preview_image", json!({ "key": key }), &context::current()).limited().await?;
@@ -74,14 +70,23 @@ pub(super) async fn update(
 }
 
 /// Whether an upload may come, before a byte of it is read.
-async fn admit(app: &App, account_id: Uuid, id: Uuid, headers: &HeaderMap) -> Result<Place> {
+async fn admit(app: &App, account_id: Uuid, id: Uuid, headers: &HeaderMap) -> Result<Permit> {
     limit::take(&app.redis, &[(limit::key("uploads", &account_id.to_string()), 60, 60)]).await?;
     store::find(&app.db, account_id, id).await?.ok_or(Problem::NotFound)?;
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > MAX_BYTES) {
         return Err(Problem::TooLarge);
     }
-    PICTURES.place()
+    Ok(codec::permit(length.unwrap_or(MAX_BYTES)).await)
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::NotAnImage => Self::UnsupportedMediaType("The content is no PNG, JPEG, WebP or GIF image."),
+            _ => Self::field("image", rejection.to_string()),
+        }
+    }
 }
 
 async fn read(body: &mut Body) -> Result<Bytes> {
@@ -94,8 +99,8 @@ async fn read(body: &mut Body) -> Result<Bytes> {
 }
 
 /// Stores a file; `mark` tells the files of one key apart.
-pub(super) async fn put(storage: &Storage, key: Uuid, mark: &str, picture: Picture) -> Result<()> {
-    let (path, bytes) = (path(key, mark), PutPayload::from(picture.bytes));
+pub(super) async fn put(storage: &Storage, key: Uuid, mark: &str, image: Image) -> Result<()> {
+    let (path, bytes) = (path(key, mark), PutPayload::from(image.bytes));
     match timeout(STORE_LIMIT, storage.bucket.put(&path, bytes)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(Problem::Unavailable(format!("storage: {error}"))),

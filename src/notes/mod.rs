@@ -1,5 +1,6 @@
 //! The demo domain: notes that one account writes and no other sees. `script/remove-demo` deletes it.
 
+mod codec;
 mod etag;
 mod fields;
 mod handlers;
@@ -7,7 +8,6 @@ mod image_store;
 mod images;
 mod key;
 mod page;
-mod picture;
 mod seed;
 mod store;
 mod work;

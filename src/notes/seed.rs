@@ -4,7 +4,7 @@ use image::{Rgb, RgbImage};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::picture::{Picture, drawn};
+use super::codec::{Image, drawn};
 use super::{fields::Draft, image_store, images, store};
 use crate::{admin::Error, config::Config, http::context, jobs, services, storage::Storage};
 
@@ -33,10 +33,10 @@ pub(crate) async fn seed(tx: &mut PgConnection, config: &Config, account_id: Uui
     for (number, (title, body)) in (1..).zip(NOTES) {
         let draft = Draft { title: title.into(), body: body.into() };
         let note = store::insert(tx, account_id, &draft).await?.ok_or("the account is full")?;
-        let (key, picture) = (Uuid::new_v4(), draw(number)?);
-        let content_type = picture.content_type;
+        let (key, image) = (Uuid::new_v4(), draw(number)?);
+        let content_type = image.content_type;
         image_store::announce_file(&db, key).await?;
-        let stored = images::put(&storage, key, "", picture).await;
+        let stored = images::put(&storage, key, "", image).await;
         stored.map_err(|_| "STORAGE_URL: the bucket does not take a file")?;
         image_store::set_image(tx, account_id, note.id, key, content_type).await?;
         jobs::enqueue(tx, "preview_image", serde_json::json!({ "key": key }), &context::current()).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn seed(tx: &mut PgConnection, config: &Config, account_id: Uui
 }
 
 /// Hills below a sun, in colours of their own.
-fn draw(number: u32) -> Result<Picture, Error> {
+fn draw(number: u32) -> Result<Image, Error> {
     let (width, height) = (480, 320);
     let (seed, hue) = (number as f32, number as f32 / 12.0);
     let image = RgbImage::from_fn(width, height, |x, y| {

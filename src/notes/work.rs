@@ -5,9 +5,9 @@ use object_store::ObjectStoreExt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::codec::{self, MAX_BYTES};
 use super::image_store;
-use super::images::{PICTURES, path, put};
-use super::picture::MAX_BYTES;
+use super::images::{path, put};
 use crate::jobs::Failure;
 use crate::{state::App, worker::attempt};
 
@@ -36,12 +36,12 @@ async fn preview(app: &App, key: Uuid) -> Result<(), Failure> {
     if !image_store::has_image(&app.db, key).await? {
         return Ok(());
     }
-    let place = PICTURES.place().map_err(retry)?;
+    let permit = codec::permit(4 * MAX_BYTES).await;
     let file = app.storage.bucket.get(&path(key, "")).await.map_err(retry)?;
     if file.meta.size > 4 * MAX_BYTES as u64 {
         return Err(Failure::Dead("the image is too large for a preview".into()));
     }
-    let preview = place.preview(file.bytes().await.map_err(retry)?).await.map_err(retry)?;
+    let preview = codec::preview(file.bytes().await.map_err(retry)?, permit).await.map_err(retry)?;
     let content_type = preview.content_type;
     put(&app.storage, key, "-preview", preview).await.map_err(retry)?;
     if !image_store::set_preview(&app.db, key, content_type).await? {
