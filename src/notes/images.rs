@@ -55,7 +55,7 @@ pub(super) async fn update(
             return Err(problem);
         }
     };
-    let image = codec::normalize(bytes, permit).await?;
+    let image = codec::normalize(bytes, codec::FULL, permit).await?;
 
     let (key, content_type) = (Uuid::new_v4(), image.content_type);
     let Image { width, height, .. } = image;

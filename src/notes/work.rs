@@ -41,7 +41,8 @@ async fn preview(app: &App, key: Uuid) -> Result<(), Failure> {
     if file.meta.size > 4 * MAX_BYTES as u64 {
         return Err(Failure::Dead("the image is too large for a preview".into()));
     }
-    let preview = codec::preview(file.bytes().await.map_err(retry)?, permit).await.map_err(retry)?;
+    let bytes = file.bytes().await.map_err(retry)?;
+    let preview = codec::normalize(bytes, codec::PREVIEW, permit).await.map_err(retry)?;
     let content_type = preview.content_type;
     put(&app.storage, key, "-preview", preview).await.map_err(retry)?;
     if !image_store::set_preview(&app.db, key, content_type).await? {

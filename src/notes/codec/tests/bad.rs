@@ -12,6 +12,19 @@ pub fn images() -> Vec<(String, Vec<u8>, Rejection)> {
     images
 }
 
+/// Images with much in them that does not show.
+pub fn harmless() -> [(&'static str, Vec<u8>); 5] {
+    let profile = [b"icc\0\0", &deflated()[..]].concat();
+    let text = [b"text\0\0", &deflated()[..]].concat();
+    [
+        ("profile", png_with(&png(), &png_chunk(b"iCCP", &profile))),
+        ("text", png_with(&png(), &png_chunk(b"zTXt", &text))),
+        ("texts", png_with(&png(), &png_chunk(b"tEXt", b"k\0").repeat(100_000))),
+        ("frames", gif_of(10_000)),
+        ("progressive", jpeg_of(0xc2, 800, 600, 3)),
+    ]
+}
+
 fn other_types() -> Vec<(String, Vec<u8>, Rejection)> {
     let types: [(&str, &[u8]); 20] = [
         ("empty", b""),

@@ -13,7 +13,7 @@ mod samples;
 use samples::*;
 
 fn normalized(bytes: Vec<u8>) -> (Image, DynamicImage) {
-    let image = render(bytes.into(), LONGEST).unwrap();
+    let image = render(bytes.into(), FULL).unwrap();
     let format = ImageFormat::from_mime_type(image.content_type).unwrap();
     let decoded = image::load_from_memory_with_format(&image.bytes, format).unwrap();
     assert_eq!(decoded.dimensions(), (image.width, image.height));
@@ -81,13 +81,18 @@ fn an_image_comes_out_upright_and_without_its_location() {
     }
 }
 
-fn with_profile(mut encoder: impl ImageEncoder, image: &RgbImage, profile: &ColorProfile) {
-    encoder.set_icc_profile(profile.encode().unwrap()).unwrap();
+fn with_profile(mut encoder: impl ImageEncoder, image: &RgbImage, profile: &[u8]) {
+    encoder.set_icc_profile(profile.to_vec()).unwrap();
     encoder.write_image(image, image.width(), image.height(), image::ExtendedColorType::Rgb8).unwrap();
 }
 
+/// The profile of Display P3.
+fn wide() -> Vec<u8> {
+    ColorProfile::new_display_p3().encode().unwrap()
+}
+
 /// The image in the three types that have profiles.
-fn profiled(image: &RgbImage, profile: &ColorProfile) -> [Vec<u8>; 3] {
+fn profiled(image: &RgbImage, profile: &[u8]) -> [Vec<u8>; 3] {
     let [mut png, mut jpeg, mut webp] = [const { Vec::new() }; 3];
     with_profile(PngEncoder::new(&mut png), image, profile);
     with_profile(JpegEncoder::new_with_quality(&mut jpeg, 100), image, profile);
@@ -98,11 +103,10 @@ fn profiled(image: &RgbImage, profile: &ColorProfile) -> [Vec<u8>; 3] {
 #[test]
 fn the_colors_of_a_wide_gamut_stay_without_their_profile() {
     // Of Display P3, and the same of sRGB, as the definitions of the two have it.
-    for (p3, srgb) in
-        [([200, 100, 60], [215, 93, 47]), ([90, 180, 100], [41, 183, 90]), ([60, 80, 200], [54, 81, 207])]
+    for (p3, srgb) in [([200, 100, 60], [215, 93, 47]), ([90, 180, 100], [41, 183, 90]), ([60, 80, 200], [54, 81, 207])]
     {
         let (p3, srgb) = (RgbImage::from_pixel(48, 32, Rgb(p3)), RgbImage::from_pixel(48, 32, Rgb(srgb)));
-        for bytes in profiled(&p3, &ColorProfile::new_display_p3()) {
+        for bytes in profiled(&p3, &wide()) {
             let (image, decoded) = normalized(bytes);
             assert!(distance(&srgb.clone().into(), &decoded) < 2.0, "{:?}", decoded.get_pixel(8, 8));
             assert_bare("profile", &image);
@@ -111,16 +115,16 @@ fn the_colors_of_a_wide_gamut_stay_without_their_profile() {
 }
 
 #[test]
-fn a_profile_of_other_colors_or_none_changes_nothing() {
+fn a_profile_that_does_not_fit_changes_nothing() {
     let image = drawing(48, 32);
-    let gray = ColorProfile::new_gray_with_gamma(1.0);
-    let mut garbled = profiled(&image, &ColorProfile::new_display_p3());
-    for bytes in &mut garbled[1..] {
-        let at = bytes.windows(4).position(|window| window == b"acsp").unwrap();
-        bytes[at..at + 40].fill(0xff);
-    }
-    for bytes in profiled(&image, &gray).iter().chain(&garbled[1..]) {
-        assert!(distance(&image.clone().into(), &normalized(bytes.clone()).1) < 4.0);
+    let (mut garbled, mut large) = (wide(), wide());
+    garbled[36..76].fill(0xff);
+    large.resize(2 << 20, 0);
+    let gray = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+    for profile in [garbled, large, gray] {
+        for bytes in profiled(&image, &profile) {
+            assert!(distance(&image.clone().into(), &normalized(bytes).1) < 4.0);
+        }
     }
 }
 
@@ -180,18 +184,9 @@ fn what_is_hidden_does_not_come_out() {
 }
 
 #[test]
-fn what_does_not_show_is_not_expanded() {
-    let profile = [b"icc\0\0", &deflated()[..]].concat();
-    let text = [b"text\0\0", &deflated()[..]].concat();
-    let bombs = [
-        ("profile", png_with(&png(), &png_chunk(b"iCCP", &profile))),
-        ("text", png_with(&png(), &png_chunk(b"zTXt", &text))),
-        ("texts", png_with(&png(), &png_chunk(b"tEXt", b"k\0").repeat(100_000))),
-        ("frames", gif_of(10_000)),
-        ("progressive", jpeg_of(0xc2, 800, 600, 3)),
-    ];
-    for (name, bytes) in bombs {
-        assert!(render(bytes.into(), LONGEST).is_ok(), "{name}");
+fn what_does_not_show_does_no_harm() {
+    for (name, bytes) in bad::harmless() {
+        assert!(render(bytes.into(), FULL).is_ok(), "{name}");
     }
 }
 
@@ -200,7 +195,7 @@ fn bad_images_are_rejected() {
     let images = bad::images();
     assert!(images.len() >= 60);
     for (name, bytes, rejection) in images {
-        assert_eq!(render(bytes.into(), LONGEST).map(drop), Err(rejection), "{name}");
+        assert_eq!(render(bytes.into(), FULL).map(drop), Err(rejection), "{name}");
     }
 }
 
@@ -215,7 +210,7 @@ fn no_mutation_panics_or_hangs() {
     };
     let mut images: Vec<_> = whole().into_iter().map(|(_, bytes)| bytes).collect();
     images.extend([lossy_webp(), with_exif(ImageFormat::WebP, &webp(), 6), gif_of(3), jpeg_of(0xc2, 64, 48, 3)]);
-    images.extend(profiled(&drawing(8, 8), &ColorProfile::new_display_p3()));
+    images.extend(profiled(&drawing(8, 8), &wide()));
     for round in 0..4_000 {
         let mut bytes = images[round % images.len()].clone();
         for _ in 0..=random(8) {
@@ -228,21 +223,21 @@ fn no_mutation_panics_or_hangs() {
             }
         }
         let before = Instant::now();
-        let _ = render(bytes.into(), LONGEST);
+        let _ = render(bytes.into(), FULL);
         assert!(before.elapsed() < Duration::from_secs(20), "round {round}");
     }
 }
 
 #[tokio::test]
 async fn what_is_held_has_a_permit_until_it_is_dropped() {
-    let image = normalize(jpeg().into(), permit(1).await).await.unwrap();
+    let image = normalize(jpeg().into(), FULL, permit(1).await).await.unwrap();
     assert_eq!(image.content_type, "image/jpeg");
     let mut all = Box::pin(permit(usize::MAX));
     assert!(futures_util::poll!(&mut all).is_pending());
 
     drop(image);
 
-    let rejected = normalize("<svg/>".into(), all.await).await;
+    let rejected = normalize("<svg/>".into(), FULL, all.await).await;
     assert_eq!(rejected.map(drop), Err(Rejection::NotAnImage));
     drop(permit(usize::MAX).await);
 }

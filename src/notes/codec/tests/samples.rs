@@ -137,9 +137,9 @@ pub fn gif_of(frames: usize) -> Vec<u8> {
     [head, &frame.repeat(frames), &[0x3b]].concat()
 }
 
-/// 16 MB of zeros, deflated: the pixels of a black image.
+/// 100 MB of zeros, deflated: the pixels of a black image.
 pub fn deflated() -> Vec<u8> {
-    let black = encoded(image::GrayImage::new(4_000, 4_000), ImageFormat::Png);
+    let black = encoded(image::GrayImage::new(10_000, 10_000), ImageFormat::Png);
     let (mut data, mut at) = (Vec::new(), 8);
     while at < black.len() {
         let length = u32::from_be_bytes(black[at..at + 4].try_into().unwrap()) as usize;
