@@ -143,6 +143,7 @@ fn decode(mut bytes: Bytes, format: ImageFormat, longest: u32) -> Result<Dynamic
 
 /// Converts colors from their profile; those of a profile that is not understood stay as they are.
 fn to_srgb(image: &mut DynamicImage, profile: &[u8]) -> Option<()> {
+    // One of CMYK, too, would be taken for four channels.
     let profile = ColorProfile::new_from_slice(profile).ok().filter(|it| it.color_space == DataColorSpace::Rgb)?;
     let (layout, samples): (_, &mut [u8]) = match image {
         DynamicImage::ImageRgb8(image) => (Layout::Rgb, image),

@@ -71,6 +71,7 @@ fn damaged() -> Vec<(String, Vec<u8>, Rejection)> {
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     let data = png.windows(4).position(|name| name == b"IDAT").unwrap();
     let huge = changed(with_exif(image::ImageFormat::WebP, &webp, 1), 34, &[0xff; 4]);
+    let webp_frame = riff_chunk(b"VP8X", &[0, 0, 0, 0, 47, 0, 0, 31, 0, 0]);
     let animation = riff(&riff_chunk(b"VP8X", &[2, 0, 0, 0, 9, 0, 0, 9, 0, 0]));
     let images = [
         ("png of no width", png_of(0, 5, 8, 2)),
@@ -98,6 +99,7 @@ fn damaged() -> Vec<(String, Vec<u8>, Rejection)> {
         ("webp of a wrong signature", changed(webp.clone(), 20, &[0])),
         ("webp of wrong data", changed(webp.clone(), 26, &[0xff; 12])),
         ("webp animated without a frame", animation),
+        ("webp whose image follows its end", [&riff(&webp_frame), &webp[12..]].concat()),
         ("gif of no size", changed(gif.clone(), 6, &[0; 4])),
         ("gif without a frame", [&gif[..13], b";"].concat()),
         ("gif of wrong data", changed(gif.clone(), gif.len() - 40, &[0xff; 20])),

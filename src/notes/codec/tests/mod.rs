@@ -142,6 +142,7 @@ fn transparency_stays_and_depth_becomes_eight_bits() {
     let (_, decoded) = normalized(encoded(gray.clone(), ImageFormat::Png));
     assert_eq!(decoded.into_luma8(), gray);
     let (_, decoded) = normalized(encoded(DynamicImage::ImageRgb16(deep), ImageFormat::Png));
+    assert_eq!(decoded.color(), image::ColorType::Rgb8);
     assert_eq!(decoded.get_pixel(50, 39), Rgba([195, 0, 255, 255]));
 }
 
