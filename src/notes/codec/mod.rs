@@ -1,6 +1,6 @@
-//! Images from anyone, recognized by their bytes, decoded within bounds and encoded again: what comes out is
-//! upright and in sRGB, and holds nothing of the upload but its pixels. JPEG and WebP without an alpha channel
-//! become JPEG, all else becomes PNG; an animation becomes its first frame.
+//! Images from anyone, recognized by their bytes, decoded within bounds and encoded again: the output is upright,
+//! in sRGB, and has no metadata. JPEG and WebP without an alpha channel become JPEG, everything else becomes PNG;
+//! an animation becomes its first frame.
 
 use std::io::Cursor;
 
@@ -15,13 +15,14 @@ mod tests;
 
 /// The most bytes an upload may have.
 pub const MAX_BYTES: usize = 10 << 20;
-/// The longest side of an image and of a preview, in pixels.
+/// The longest side of an image, in pixels.
 pub const FULL: u32 = 2_560;
+/// The longest side of a preview, in pixels.
 pub const PREVIEW: u32 = 320;
 const MAX_SIDE: u32 = 16_384;
 const MAX_PROFILE: usize = 1 << 20;
-/// In bytes, for one image. Measured: a progressive JPEG of 12 megapixels takes 103 MiB, a photo of 24 takes 77;
-/// with what waits, `web` stays within 150 MiB of what it takes when idle.
+/// In bytes, to decode one image. Measured: a progressive JPEG of 12 megapixels takes 103 MiB, a common one of 24
+/// takes 77; together with [`MAX_HELD`] ten uploads took `web` at most 138 MiB more than it has when idle.
 const MAX_MEMORY: u64 = 110 << 20;
 /// In MiB, for the uploads that wait and those that are stored.
 const MAX_HELD: usize = 24;
@@ -64,7 +65,7 @@ pub struct Image {
     pub width: u32,
     /// In pixels.
     pub height: u32,
-    /// It, encoded.
+    /// The encoded image.
     pub bytes: Vec<u8>,
     /// Kept as long as the bytes are.
     _permit: Option<Permit>,
@@ -99,7 +100,7 @@ fn render(bytes: Bytes, longest: u32) -> Result<Image, Rejection> {
 }
 
 fn decode(mut bytes: Bytes, format: ImageFormat, longest: u32) -> Result<DynamicImage, Rejection> {
-    // What decoding takes beside the pixels that come out: bytes a pixel, and in all.
+    // What decoding takes beside the pixels that come out: bytes per pixel, and bytes of code tables.
     let (per_pixel, tables) = match format {
         ImageFormat::Png => (0, 0),
         ImageFormat::Gif => (4, 0),
@@ -109,7 +110,7 @@ fn decode(mut bytes: Bytes, format: ImageFormat, longest: u32) -> Result<Dynamic
     };
     let mut limits = Limits::no_limits();
     (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
-    // Of a PNG: its texts and its profile.
+    // For a PNG's texts and profile.
     limits.max_alloc = Some(MAX_BYTES as u64);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits.clone());
@@ -125,7 +126,7 @@ fn decode(mut bytes: Bytes, format: ImageFormat, longest: u32) -> Result<Dynamic
         _ if memory + tables > MAX_MEMORY => return Err(Rejection::TooLossless),
         _ => {}
     }
-    // Of a GIF: the frame that is put on the canvas.
+    // For a GIF's frame, which is put on the canvas.
     limits.max_alloc = Some(decoder.total_bytes());
     decoder.set_limits(limits)?;
     let orientation = decoder.orientation()?;
@@ -141,9 +142,9 @@ fn decode(mut bytes: Bytes, format: ImageFormat, longest: u32) -> Result<Dynamic
     Ok(image)
 }
 
-/// Converts colors from their profile; those of a profile that is not understood stay as they are.
+/// Converts colors from their profile to sRGB; None if the profile is not understood, and the colors stay.
 fn to_srgb(image: &mut DynamicImage, profile: &[u8]) -> Option<()> {
-    // One of CMYK, too, would be taken for four channels.
+    // A CMYK profile would be accepted for the four channels of RGBA.
     let profile = ColorProfile::new_from_slice(profile).ok().filter(|it| it.color_space == DataColorSpace::Rgb)?;
     let (layout, samples): (_, &mut [u8]) = match image {
         DynamicImage::ImageRgb8(image) => (Layout::Rgb, image),
@@ -152,7 +153,8 @@ fn to_srgb(image: &mut DynamicImage, profile: &[u8]) -> Option<()> {
     };
     let (srgb, options) = (ColorProfile::new_srgb(), TransformOptions::default());
     let transform = profile.create_transform_8bit(layout, &srgb, layout, options).ok()?;
-    transform.transform(&samples.to_vec(), samples).ok()
+    let colors = samples.to_vec();
+    transform.transform(&colors, samples).ok()
 }
 
 /// An image of our own, as JPEG. Errors: it cannot be encoded.
@@ -170,8 +172,8 @@ fn encode(image: &DynamicImage, jpeg: bool) -> ImageResult<Image> {
     Ok(Image { content_type, width: image.width(), height: image.height(), bytes, _permit: None })
 }
 
-/// The bytes a pixel that its decoder keeps of a JPEG until the last scan, if one scan does not hold them all.
-/// Errors: it is CMYK, or ends early; its decoder makes the rest of the latter gray.
+/// The bytes per pixel that the decoder keeps until a JPEG's last scan, if it has more than one.
+/// Errors: it is CMYK, or it ends early, which the decoder would accept and fill with gray.
 fn jpeg_cost(bytes: &[u8]) -> Result<u64, Rejection> {
     let (mut rest, mut components, mut progressive) = (bytes.get(2..).unwrap_or_default(), 0, false);
     while let [0xff, marker, high, low, segment @ ..] = rest {
@@ -200,8 +202,9 @@ fn jpeg_cost(bytes: &[u8]) -> Result<u64, Rejection> {
     Err(Rejection::Damaged)
 }
 
-/// The bytes a pixel that its decoder needs for planes and frames of a WebP, and those for the code tables of
-/// what is lossless: up to 360 for one that comes. Cuts off what follows the image. None if it ends early.
+/// The bytes per pixel that the decoder needs for a WebP's planes and frames, and the bytes of its code tables: up
+/// to 360 for each byte of lossless data. Removes what follows the image, which the decoder would read. None if it
+/// ends early.
 fn webp_cost(bytes: &mut Bytes) -> Option<(u64, u64)> {
     let length = |bytes: &[u8], at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize);
     let end = length(bytes, 4)?.checked_add(8).filter(|end| *end <= bytes.len())?;

@@ -108,7 +108,6 @@ async fn bad_images_are_rejected_and_cost_little() {
     }
 
     let more = peak(&web).saturating_sub(before) / MIB;
-    eprintln!("the rejections took {more} MiB");
     assert!(more <= 32, "the rejections took {more} MiB");
 }
 
@@ -128,7 +127,6 @@ async fn ten_photos_at_once_come_out_upright_and_their_memory_is_given_back() {
     }
 
     let more = peak(&web).saturating_sub(before) / MIB;
-    eprintln!("ten photos took {more} MiB more than {} MiB", before / MIB);
     assert!(more <= 150, "ten photos took {more} MiB");
     until("the memory is given back", SOON, async || (resident(&web) <= before + 32 * MIB).then_some(())).await;
     let (client, path) = &notes[0];
