@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::codec::{self, Image, MAX_BYTES, Permit, Rejection};
 use super::image_store;
 use super::jobs::PreviewImage;
-use super::objects::{PICTURES, path, put};
-use super::picture::{MAX_BYTES, Picture, Place};
+use super::objects::{path, put};
 use super::store::{self, Note};
 use crate::http::etag::IfNoneMatch;
 use crate::http::extract::{Path, Query};
@@ -39,23 +39,23 @@ pub(super) async fn update(
 ) -> Result<Note> {
     let account_id = current.account_id;
     let bytes = match admit(&app, account_id, id, &headers).await {
-        Ok(place) => read(&mut body).await.map(|bytes| (place, bytes)),
+        Ok(permit) => read(&mut body).await.map(|bytes| (permit, bytes)),
         Err(problem) => Err(problem),
     };
-    let (place, bytes) = match bytes {
+    let (permit, bytes) = match bytes {
         Ok(bytes) => bytes,
         Err(problem) => {
             discard(&mut body).await;
             return Err(problem);
         }
     };
-    let picture = place.clean(bytes).await?;
+    let image = codec::normalize(bytes, codec::FULL, permit).await?;
 
-    let (key, content_type) = (Uuid::new_v4(), picture.content_type);
-    let Picture { width, height, .. } = picture;
+    let (key, content_type) = (Uuid::new_v4(), image.content_type);
+    let Image { width, height, .. } = image;
     tracing::info!(note.id = %id, content_type, width, height, "image received");
     image_store::insert_upload(&app.db, key).await?;
-    put(&app.storage, key, "", picture).await?;
+    put(&app.storage, key, "", image).await?;
     let mut tx = app.db.begin().await?;
     let note = image_store::set_image(&mut tx, account_id, id, key, content_type).await?.ok_or(Problem::NotFound)?;
     jobs::enqueue(&mut tx, &PreviewImage { key }).await?;
@@ -64,14 +64,23 @@ pub(super) async fn update(
 }
 
 /// Whether an upload may come, before a byte of it is read.
-async fn admit(app: &App, account_id: Uuid, id: Uuid, headers: &HeaderMap) -> Result<Place> {
+async fn admit(app: &App, account_id: Uuid, id: Uuid, headers: &HeaderMap) -> Result<Permit> {
     limit::check(&app.redis, &[(limit::key("uploads", &account_id.to_string()), 60, 60)]).await?;
     store::find(&app.db, account_id, id).await?.ok_or(Problem::NotFound)?;
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > MAX_BYTES) {
         return Err(Problem::TooLarge);
     }
-    PICTURES.place()
+    Ok(codec::permit(length.unwrap_or(MAX_BYTES)).await)
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::NotAnImage => Self::UnsupportedMediaType("The content is no PNG, JPEG, WebP or GIF image."),
+            _ => Self::field("image", rejection.to_string()),
+        }
+    }
 }
 
 async fn read(body: &mut Body) -> Result<Bytes> {

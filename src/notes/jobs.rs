@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Duration;
 use uuid::Uuid;
 
+use super::codec::{self, MAX_BYTES};
 use super::image_store;
-use super::objects::{PICTURES, path, put};
-use super::picture::MAX_BYTES;
+use super::objects::{path, put};
 use crate::jobs::{Failure, Job, Periodic};
 use crate::state::App;
 
@@ -25,12 +25,13 @@ impl Job for PreviewImage {
         if !image_store::has_image(&app.db, key).await? {
             return Ok(());
         }
-        let place = PICTURES.place().map_err(retry)?;
+        let permit = codec::permit(4 * MAX_BYTES).await;
         let object = app.storage.bucket.get(&path(key, "")).await.map_err(retry)?;
         if object.meta.size > 4 * MAX_BYTES as u64 {
             return Err(Failure::Dead("the image is too large for a preview".into()));
         }
-        let preview = place.preview(object.bytes().await.map_err(retry)?).await.map_err(retry)?;
+        let bytes = object.bytes().await.map_err(retry)?;
+        let preview = codec::normalize(bytes, codec::PREVIEW, permit).await.map_err(retry)?;
         let content_type = preview.content_type;
         put(&app.storage, key, "-preview", preview).await.map_err(retry)?;
         if !image_store::set_preview(&app.db, key, content_type).await? {

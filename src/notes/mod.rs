@@ -5,7 +5,7 @@ mod params;
 mod store;
 mod handlers;
 mod image_store;
-mod picture;
+mod codec;
 mod objects;
 mod jobs;
 mod images;

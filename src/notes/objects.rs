@@ -1,26 +1,21 @@
 //! The objects of images in storage.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use object_store::{ObjectStoreExt, PutPayload, path};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::picture::{Picture, Pictures};
+use super::codec::Image;
 use crate::http::{Result, problem::Problem};
 use crate::services::s3::Storage;
-
-/// Works on pictures, a few at a time. A static, since it bounds the memory of this process, and holds nothing of a
-/// service.
-pub(super) static PICTURES: LazyLock<Pictures> = LazyLock::new(Pictures::default);
 
 /// How long an object may take to be stored.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Stores an object; `suffix` tells the objects of one key apart.
-pub(super) async fn put(storage: &Storage, key: Uuid, suffix: &str, picture: Picture) -> Result<()> {
-    let (path, bytes) = (path(key, suffix), PutPayload::from(picture.bytes));
+pub(super) async fn put(storage: &Storage, key: Uuid, suffix: &str, image: Image) -> Result<()> {
+    let (path, bytes) = (path(key, suffix), PutPayload::from(image.bytes));
     match timeout(STORE_TIMEOUT, storage.bucket.put(&path, bytes)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(Problem::Unavailable(format!("storage: {error}"))),

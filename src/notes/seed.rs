@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage};
 use uuid::Uuid;
 
-use super::picture::{Picture, drawn};
+use super::codec::{Image, drawn};
 use super::{fields::Draft, image_store, jobs::PreviewImage, objects, store};
 use crate::services::postgres::{Postgres, Transaction};
 use crate::{config::Config, jobs, services::s3::Storage};
@@ -35,10 +35,10 @@ pub(crate) async fn seed(tx: &mut Transaction, config: &Config, account_id: Uuid
     for (number, (title, body)) in (1..).zip(NOTES) {
         let draft = Draft { title: title.into(), body: body.into() };
         let note = store::insert(tx, account_id, &draft).await?.ok_or("the account is full")?;
-        let (key, picture) = (Uuid::new_v4(), draw(number)?);
-        let content_type = picture.content_type;
+        let (key, image) = (Uuid::new_v4(), draw(number)?);
+        let content_type = image.content_type;
         image_store::insert_upload(&db, key).await?;
-        let stored = objects::put(&storage, key, "", picture).await;
+        let stored = objects::put(&storage, key, "", image).await;
         stored.map_err(|_| "STORAGE_URL: the bucket does not take an object")?;
         image_store::set_image(tx, account_id, note.id, key, content_type).await?;
         jobs::enqueue(tx, &PreviewImage { key }).await?;
@@ -47,7 +47,7 @@ pub(crate) async fn seed(tx: &mut Transaction, config: &Config, account_id: Uuid
 }
 
 /// Hills below a sun, in colours of their own.
-fn draw(number: u32) -> Result<Picture, Error> {
+fn draw(number: u32) -> Result<Image, Error> {
     let (width, height) = (480, 320);
     let (seed, hue) = (number as f32, number as f32 / 12.0);
     let image = RgbImage::from_fn(width, height, |x, y| {

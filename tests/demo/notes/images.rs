@@ -25,7 +25,7 @@ async fn upload(ada: &Client, web: &Process, path: &str, bytes: &'static [u8]) -
 
 /// A note with an image; answers the image's path.
 async fn with_image(ada: &Client, web: &Process) -> (String, String) {
-    let made = ada.post(web, "/api/v1/notes", json!({ "title": "A picture", "body": "" })).await;
+    let made = ada.post(web, "/api/v1/notes", json!({ "title": "An image", "body": "" })).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let note = format!("/api/v1/notes/{}", made.body["id"].as_str().expect("an id"));
     let path = format!("{note}/image");
@@ -85,7 +85,7 @@ async fn an_image_is_its_owners_alone() {
 }
 
 #[tokio::test]
-async fn what_is_no_picture_is_refused_and_leaves_nothing() {
+async fn what_is_no_image_is_rejected_and_leaves_nothing() {
     let deploy = Deploy::new().await;
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let (ada, _) = Client::signed_in_at(&web).await;

@@ -89,7 +89,7 @@ fn send(desk: &Desk, method: &str, path: &str, body: impl Into<reqwest::Body>) -
 }
 
 /// A problem of the client's.
-fn is_refused(answer: &Answer, what: &str) {
+fn is_rejected(answer: &Answer, what: &str) {
     assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
     answer.is_problem(answer.status);
 }
@@ -102,10 +102,10 @@ async fn odd_bodies_are_problems_of_the_client() {
     let incomplete = ["{}", r#"{"title":"t"}"#, r#"{"body":"b"}"#].map(|text| (text, text.into()));
 
     for (name, body) in bodies().into_iter().chain(incomplete) {
-        is_refused(&Answer::of(send(&desk, "POST", NOTES, body)).await, name);
+        is_rejected(&Answer::of(send(&desk, "POST", NOTES, body)).await, name);
     }
     for (name, body) in bodies() {
-        is_refused(&Answer::of(send(&desk, "PATCH", &path, body)).await, name);
+        is_rejected(&Answer::of(send(&desk, "PATCH", &path, body)).await, name);
     }
     Answer::of(send(&desk, "POST", NOTES, vec![b' '; 2 << 20])).await.is_problem(413);
 
@@ -163,7 +163,7 @@ async fn odd_headers_are_problems_of_the_client_or_do_no_harm() {
 }
 
 #[tokio::test]
-async fn raw_bytes_in_a_path_or_query_are_refused() {
+async fn raw_bytes_in_a_path_or_query_are_rejected() {
     let desk = Desk::new().await;
     let session = desk.ada.session(&desk.web);
 

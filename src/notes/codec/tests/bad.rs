@@ -1,18 +1,31 @@
-//! What must be refused, each for its own reason.
+//! What must be rejected, each for its own reason.
 
-use super::Refusal::{self, Broken, NotAPicture, TooLossless, TooManyBytes, TooManyPixels};
-use super::files::*;
+use super::Rejection::{self, Cmyk, Damaged, NotAnImage, TooLarge, TooLossless};
+use super::samples::*;
 
-/// A name, a file, and its refusal.
-pub fn files() -> Vec<(String, Vec<u8>, Refusal)> {
-    let mut files = other_types();
-    files.extend(cut());
-    files.extend(damaged());
-    files.extend(bombs());
-    files
+/// A name, an image, and its rejection.
+pub fn images() -> Vec<(String, Vec<u8>, Rejection)> {
+    let mut images = other_types();
+    images.extend(truncated());
+    images.extend(damaged());
+    images.extend(bombs());
+    images
 }
 
-fn other_types() -> Vec<(String, Vec<u8>, Refusal)> {
+/// Images with much in them that does not show.
+pub fn harmless() -> [(&'static str, Vec<u8>); 5] {
+    let profile = [b"icc\0\0", &deflated()[..]].concat();
+    let text = [b"text\0\0", &deflated()[..]].concat();
+    [
+        ("profile", png_with(&png(), &png_chunk(b"iCCP", &profile))),
+        ("text", png_with(&png(), &png_chunk(b"zTXt", &text))),
+        ("texts", png_with(&png(), &png_chunk(b"tEXt", b"k\0").repeat(100_000))),
+        ("frames", gif_of(10_000)),
+        ("progressive", jpeg_of(0xc2, 800, 600, 3)),
+    ]
+}
+
+fn other_types() -> Vec<(String, Vec<u8>, Rejection)> {
     let types: [(&str, &[u8]); 20] = [
         ("empty", b""),
         ("one byte", b"\x89"),
@@ -35,31 +48,32 @@ fn other_types() -> Vec<(String, Vec<u8>, Refusal)> {
         ("gif of another version", b"GIF90a\x01\0\x01\0\0\0\0;"),
         ("png with its newlines turned", b"\x89PNG\n\x1a\n\0\0\0\rIHDR"),
     ];
-    types.map(|(name, file)| (name.to_owned(), file.to_vec(), NotAPicture)).into()
+    types.map(|(name, bytes)| (name.to_owned(), bytes.to_vec(), NotAnImage)).into()
 }
 
 /// Each type at many offsets, past its magic bytes.
-fn cut() -> Vec<(String, Vec<u8>, Refusal)> {
-    let cut = whole().into_iter().flat_map(|(name, file)| {
+fn truncated() -> Vec<(String, Vec<u8>, Rejection)> {
+    let truncated = whole().into_iter().flat_map(|(name, bytes)| {
         (0..16).map(move |part| {
-            let end = 12 + part * (file.len() - 16) / 16;
-            (format!("{name} cut at {end}"), file[..end].to_vec(), Broken)
+            let end = 12 + part * (bytes.len() - 16) / 16;
+            (format!("{name} truncated to {end}"), bytes[..end].to_vec(), Damaged)
         })
     });
-    cut.collect()
+    truncated.collect()
 }
 
-fn damaged() -> Vec<(String, Vec<u8>, Refusal)> {
-    let changed = |mut file: Vec<u8>, at: usize, bytes: &[u8]| {
-        file[at..at + bytes.len()].copy_from_slice(bytes);
-        file
+fn damaged() -> Vec<(String, Vec<u8>, Rejection)> {
+    let changed = |mut image: Vec<u8>, at: usize, bytes: &[u8]| {
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+        image
     };
     let (png, jpeg, webp, gif) = (png(), jpeg(), webp(), gif());
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     let data = png.windows(4).position(|name| name == b"IDAT").unwrap();
     let huge = changed(with_exif(image::ImageFormat::WebP, &webp, 1), 34, &[0xff; 4]);
+    let webp_frame = riff_chunk(b"VP8X", &[0, 0, 0, 0, 47, 0, 0, 31, 0, 0]);
     let animation = riff(&riff_chunk(b"VP8X", &[2, 0, 0, 0, 9, 0, 0, 9, 0, 0]));
-    let files = [
+    let images = [
         ("png of no width", png_of(0, 5, 8, 2)),
         ("png of no height", png_of(5, 0, 8, 2)),
         ("png of an odd depth", png_of(5, 5, 3, 2)),
@@ -67,13 +81,13 @@ fn damaged() -> Vec<(String, Vec<u8>, Refusal)> {
         ("png without data", png_of(5, 5, 8, 2)),
         ("png of a palette without one", png_of(5, 5, 8, 3)),
         ("png whose header does not come first", png_with(&png[..8].repeat(5), &png[8..])),
-        ("png of a wrong sum in its header", changed(png.clone(), 29, &[1, 2, 3, 4])),
-        ("png of a wrong sum in its data", changed(png.clone(), png.len() - 16, &[1, 2, 3, 4])),
+        ("png of a wrong checksum in its header", changed(png.clone(), 29, &[1, 2, 3, 4])),
+        ("png of a wrong checksum in its data", changed(png.clone(), png.len() - 16, &[1, 2, 3, 4])),
         ("png of wrong data", changed(png.clone(), data + 4, &[0xff; 8])),
         ("png of an endless chunk", changed(png.clone(), data - 4, &[0xff; 4])),
         ("jpeg of no width", changed(jpeg.clone(), frame + 7, &[0, 0])),
         ("jpeg of no height", changed(jpeg.clone(), frame + 5, &[0, 0])),
-        ("jpeg without loss", changed(jpeg.clone(), frame + 1, &[0xc3])),
+        ("lossless jpeg", changed(jpeg.clone(), frame + 1, &[0xc3])),
         ("jpeg of twelve bits", changed(jpeg.clone(), frame + 4, &[12])),
         ("jpeg of two frames", [&jpeg[..frame], &jpeg[frame..frame + 19], &jpeg[frame..]].concat()),
         ("jpeg without a frame", [&jpeg[..frame], &jpeg[frame + 19..]].concat()),
@@ -85,14 +99,15 @@ fn damaged() -> Vec<(String, Vec<u8>, Refusal)> {
         ("webp of a wrong signature", changed(webp.clone(), 20, &[0])),
         ("webp of wrong data", changed(webp.clone(), 26, &[0xff; 12])),
         ("webp animated without a frame", animation),
+        ("webp whose image follows its end", [&riff(&webp_frame), &webp[12..]].concat()),
         ("gif of no size", changed(gif.clone(), 6, &[0; 4])),
         ("gif without a frame", [&gif[..13], b";"].concat()),
         ("gif of wrong data", changed(gif.clone(), gif.len() - 40, &[0xff; 20])),
     ];
-    files.map(|(name, file)| (name.to_owned(), file, Broken)).into()
+    images.map(|(name, bytes)| (name.to_owned(), bytes, Damaged)).into()
 }
 
-fn bombs() -> Vec<(String, Vec<u8>, Refusal)> {
+fn bombs() -> Vec<(String, Vec<u8>, Rejection)> {
     let mut gif_frame = gif_of(1);
     let descriptor = gif_frame.windows(5).position(|bytes| bytes == [0x2c, 0, 0, 0, 0]).unwrap();
     gif_frame[descriptor + 5..descriptor + 9].fill(0xff);
@@ -101,25 +116,27 @@ fn bombs() -> Vec<(String, Vec<u8>, Refusal)> {
     let mut large_jpeg = jpeg();
     let frame = large_jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     large_jpeg[frame + 5..frame + 9].fill(0xff);
-    let mut progressive = jpeg();
-    progressive[frame + 1] = 0xc2;
-    progressive[frame + 5..frame + 9].copy_from_slice(&[0x18, 0, 0x18, 0]);
+    let webp_sides = riff_chunk(b"VP8X", &[0, 0, 0, 0, 0xff, 0x3f, 0, 0xff, 0x3f, 0]);
+    let webp_large = riff(&[&webp_sides, &webp()[12..]].concat());
     // 5 MB of code tables for one pixel.
     let webp = riff(&riff_chunk(b"VP8L", &[b"\x2f\0\0\0\0", &[0x55; 5_000_000][..]].concat()));
     let webp_canvas = riff(&riff_chunk(b"VP8X", &[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]));
-    let files = [
-        ("png of 50,000 by 50,000", png_of(50_000, 50_000, 1, 0), TooManyPixels),
-        ("png of 2^31 by 2^31", png_of(1 << 31, 1 << 31, 8, 6), TooManyPixels),
-        ("png one pixel too wide", png_of(16_385, 1, 8, 2), TooManyPixels),
-        ("png of 41 megapixels", png_of(8_200, 5_000, 8, 0), TooManyPixels),
-        ("png of 16 bits and 30 megapixels", png_of(6_000, 5_000, 16, 6), TooManyPixels),
-        ("jpeg of 65,535 by 65,535", large_jpeg, TooManyPixels),
-        ("jpeg of 38 megapixels of coefficients", progressive, TooManyPixels),
+    let images = [
+        ("png of 50,000 by 50,000", png_of(50_000, 50_000, 1, 0), TooLarge),
+        ("png of 2^31 by 2^31", png_of(1 << 31, 1 << 31, 8, 6), TooLarge),
+        ("png one pixel too wide", png_of(16_385, 1, 8, 2), TooLarge),
+        ("png of 33 megapixels", png_of(6_600, 5_000, 8, 2), TooLarge),
+        ("png of 16 bits and 12 megapixels", png_of(4_000, 3_000, 16, 6), TooLarge),
+        ("jpeg of 65,535 by 65,535", large_jpeg, TooLarge),
+        ("jpeg of 16,000 by 16,000", jpeg_of(0xc0, 16_000, 16_000, 1), TooLarge),
+        ("progressive jpeg of 16 megapixels", jpeg_of(0xc2, 4_000, 4_000, 3), TooLarge),
+        ("jpeg of CMYK", jpeg_of(0xc0, 48, 32, 4), Cmyk),
+        ("progressive jpeg of CMYK", jpeg_of(0xc2, 48, 32, 4), Cmyk),
         ("webp of code tables", webp, TooLossless),
-        ("webp of a large canvas", webp_canvas, TooManyPixels),
-        ("gif of a large screen", gif_screen, TooManyPixels),
-        ("gif of a large frame", gif_frame, Broken),
-        ("more than 10 MiB", [&png()[..], &vec![0; 10 << 20]].concat(), TooManyBytes),
+        ("webp of 2^24 by 2^24", webp_canvas, Damaged),
+        ("webp of 16,384 by 16,384", webp_large, TooLarge),
+        ("gif of a large screen", gif_screen, TooLarge),
+        ("gif of a large frame", gif_frame, TooLarge),
     ];
-    files.map(|(name, file, refusal)| (name.to_owned(), file, refusal)).into()
+    images.map(|(name, bytes, rejection)| (name.to_owned(), bytes, rejection)).into()
 }
