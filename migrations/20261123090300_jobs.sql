@@ -35,9 +35,12 @@ returns bigint language sql as $$
   returning id
 $$;
 
--- Jobs that run again and again. Whichever worker finds one due adds it, once for all workers.
+-- Jobs that run again and again, a row each, from its domain's migration. Whichever worker finds one due adds it, once
+-- for all workers.
 create table job_schedule (
     task  text primary key,
     every interval not null,
     due   timestamptz not null default now()
 );
+
+insert into job_schedule (task, every) values ('clean_up_accounts', '10 minutes');

@@ -43,6 +43,9 @@ create table pending_upload (
     due timestamptz not null
 );
 
+-- Finds aborted uploads.
+insert into job_schedule (task, every) values ('sweep_images', '10 minutes');
+
 -- However an image goes, by its note, its account or a newer image, its objects go too, and soon.
 create function note_image_gone() returns trigger language plpgsql as $$
 begin

@@ -11,10 +11,10 @@ mod handlers;
 mod sign_in;
 mod pages;
 
-use tokio::time::Duration;
+use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::jobs::{Failure, Periodic, Task};
+use crate::jobs::{Failure, Job, Task};
 use crate::state::App;
 
 pub(crate) use pages::pages;
@@ -31,16 +31,16 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 }
 
 /// The jobs of accounts.
-pub(crate) const JOBS: [Task; 2] = [Task::job::<emails::SendAccountEmail>(), Task::periodic::<CleanUpAccounts>()];
+pub(crate) const JOBS: [Task; 2] = [Task::of::<emails::SendAccountEmail>(), Task::of::<CleanUpAccounts>()];
 
 /// Deletes tokens, sign-ups and changes of email that have expired.
-struct CleanUpAccounts;
+#[derive(Deserialize, Serialize)]
+struct CleanUpAccounts {}
 
-impl Periodic for CleanUpAccounts {
+impl Job for CleanUpAccounts {
     const NAME: &'static str = "clean_up_accounts";
-    const EVERY: Duration = Duration::from_secs(600);
 
-    async fn run(app: App) -> Result<(), Failure> {
+    async fn run(self, app: App) -> Result<(), Failure> {
         let rows = store::delete_expired(&app.db).await?;
         tracing::info!(rows, "accounts cleaned up");
         Ok(())

@@ -19,10 +19,6 @@ use serde_json::{Value, json};
 use crate::services::{postgres::Transaction, smtp::SendError};
 use crate::{context, release, state::App};
 
-/// With the back-off they take an hour.
-const MAX_ATTEMPTS: i32 = 12;
-const TIMEOUT: Duration = Duration::from_secs(60);
-
 /// How a job failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -49,14 +45,15 @@ impl From<SendError> for Failure {
     }
 }
 
-/// Work that a worker does. Its fields are the payload: ids, never a token or a text that is personal.
+/// Work that a worker does. Its fields are the payload: ids, never a token or a text that is personal. One without
+/// fields may stand in the table `job_schedule`, and is then added again and again.
 pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// Its name in the queue, in logs and for operators.
     const NAME: &'static str;
-    /// How often it is run before it is dead.
-    const MAX_ATTEMPTS: i32 = MAX_ATTEMPTS;
+    /// How often it is run before it is dead: with the back-off, for an hour.
+    const MAX_ATTEMPTS: i32 = 12;
     /// How long one run may take.
-    const TIMEOUT: Duration = TIMEOUT;
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     /// A name of which at most one job waits; none where the same job may wait twice.
     fn key(&self) -> Option<String> {
@@ -65,17 +62,6 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
 
     /// Does the work. It may be run again after it succeeded, or at the same time as one whose lease ran out.
     fn run(self, app: App) -> impl Future<Output = Result<(), Failure>> + Send;
-}
-
-/// Work that is done again and again, once for all workers.
-pub trait Periodic: 'static {
-    /// Its name in the queue, which is its key, too.
-    const NAME: &'static str;
-    /// From one run to the next.
-    const EVERY: Duration;
-
-    /// Does the work, as a job does.
-    fn run(app: App) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// Adds a job in the caller's transaction: a worker sees it once that commits. It does nothing where a job of its key
@@ -100,21 +86,14 @@ pub struct Task {
     name: &'static str,
     max_attempts: i32,
     timeout: Duration,
-    every: Option<Duration>,
     run: fn(App, Value) -> BoxFuture<'static, Result<(), Failure>>,
 }
 
 impl Task {
-    /// A job that is added where it is called for.
-    pub const fn job<J: Job>() -> Self {
+    /// The task of a type of job.
+    pub const fn of<J: Job>() -> Self {
         let run = |app, payload| run_parsed::<J>(app, payload).boxed();
-        Self { name: J::NAME, max_attempts: J::MAX_ATTEMPTS, timeout: J::TIMEOUT, every: None, run }
-    }
-
-    /// Work that the schedule adds.
-    pub const fn periodic<P: Periodic>() -> Self {
-        let every = Some(P::EVERY);
-        Self { name: P::NAME, max_attempts: MAX_ATTEMPTS, timeout: TIMEOUT, every, run: |app, _| P::run(app).boxed() }
+        Self { name: J::NAME, max_attempts: J::MAX_ATTEMPTS, timeout: J::TIMEOUT, run }
     }
 }
 

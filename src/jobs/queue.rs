@@ -6,7 +6,6 @@ use serde_json::Value;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
-use super::Task;
 use crate::services::postgres::{Postgres, Transaction};
 
 /// For how long a job is its worker's, unless that renews it.
@@ -59,17 +58,6 @@ pub(super) async fn release(
 /// Another job of its key has come to wait meanwhile, which does the same work.
 pub(super) fn is_duplicate(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.constraint() == Some("job_key"))
-}
-
-/// Sets the schedule of this release. A task that is new to it is due at once.
-pub(super) async fn set_schedule(db: &Postgres, tasks: &[Task]) -> sqlx::Result<()> {
-    let set = "insert into job_schedule (task, every) values ($1, $2) on conflict (task) do update set every = $2";
-    for Task { name, every, .. } in tasks {
-        if let Some(every) = every {
-            sqlx::query(set).bind(name).bind(interval(*every)).execute(db).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Adds the periodic jobs that are due.

@@ -90,13 +90,10 @@ impl Worker {
     /// Adds the periodic jobs that are due, unless it has just done so.
     async fn schedule(&self, last: &mut Option<Instant>) -> sqlx::Result<()> {
         let now = Instant::now();
-        match *last {
-            Some(last) if now < last + SCHEDULE_EVERY => return Ok(()),
-            Some(_) => {}
-            None => queue::set_schedule(&self.app.db, &self.tasks).await?,
+        if last.is_none_or(|last| now >= last + SCHEDULE_EVERY) {
+            queue::add_scheduled(&self.app.db, &self.names).await?;
+            *last = Some(now);
         }
-        queue::add_scheduled(&self.app.db, &self.names).await?;
-        *last = Some(now);
         Ok(())
     }
 

@@ -8,14 +8,14 @@ pub mod store;
 use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
-use tokio::time::Duration;
+use serde::{Deserialize, Serialize};
 
-use crate::jobs::{Failure, Periodic, Task};
+use crate::jobs::{Failure, Job, Task};
 use crate::{config::Config, state::App};
 use store::Email;
 
 /// The jobs of the outbox.
-pub(crate) const JOBS: [Task; 1] = [Task::periodic::<CleanUpOutbox>()];
+pub(crate) const JOBS: [Task; 1] = [Task::of::<CleanUpOutbox>()];
 
 /// Sends an email that was not sent yet, and records that. `template` is a text: the subject, an empty line, and
 /// paragraphs; the one that is `{link}` becomes a link.
@@ -60,13 +60,13 @@ fn escape(text: &str) -> String {
 }
 
 /// Deletes emails after a month.
-struct CleanUpOutbox;
+#[derive(Deserialize, Serialize)]
+struct CleanUpOutbox {}
 
-impl Periodic for CleanUpOutbox {
+impl Job for CleanUpOutbox {
     const NAME: &'static str = "clean_up_outbox";
-    const EVERY: Duration = Duration::from_secs(600);
 
-    async fn run(app: App) -> Result<(), Failure> {
+    async fn run(self, app: App) -> Result<(), Failure> {
         let rows = store::delete_old(&app.db).await?;
         tracing::info!(rows, "emails cleaned up");
         Ok(())

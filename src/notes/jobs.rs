@@ -2,13 +2,12 @@
 
 use object_store::ObjectStoreExt;
 use serde::{Deserialize, Serialize};
-use tokio::time::Duration;
 use uuid::Uuid;
 
 use super::codec::{self, MAX_BYTES};
 use super::image_store;
 use super::objects::{path, put};
-use crate::jobs::{Failure, Job, Periodic};
+use crate::jobs::{Failure, Job};
 use crate::state::App;
 
 /// Makes the preview of an image.
@@ -43,14 +42,14 @@ impl Job for PreviewImage {
 }
 
 /// Deletes the orphans in storage. A trigger adds it when an image goes; the schedule finds aborted uploads.
-pub(super) struct SweepImages;
+#[derive(Deserialize, Serialize)]
+pub(super) struct SweepImages {}
 
-impl Periodic for SweepImages {
+impl Job for SweepImages {
     const NAME: &'static str = "sweep_images";
-    const EVERY: Duration = Duration::from_secs(600);
 
     /// Deletes the objects first and their rows last, so that it can be aborted anywhere.
-    async fn run(app: App) -> Result<(), Failure> {
+    async fn run(self, app: App) -> Result<(), Failure> {
         loop {
             let keys = image_store::due_uploads(&app.db).await?;
             if keys.is_empty() {

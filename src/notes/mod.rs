@@ -26,4 +26,4 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 }
 
 /// The jobs of notes.
-pub(crate) const JOBS: [Task; 2] = [Task::job::<jobs::PreviewImage>(), Task::periodic::<jobs::SweepImages>()];
+pub(crate) const JOBS: [Task; 2] = [Task::of::<jobs::PreviewImage>(), Task::of::<jobs::SweepImages>()];
