@@ -32,13 +32,10 @@ pub struct Check {
     pub detail: Option<&'static str>,
 }
 
-/// The checks by the names of the services.
-pub type Checks = BTreeMap<&'static str, Check>;
-
 /// The last status of each service.
 #[derive(Clone)]
 pub struct Health {
-    checks: Arc<Mutex<Checks>>,
+    checks: Arc<Mutex<BTreeMap<&'static str, Check>>>,
     draining: Arc<AtomicBool>,
 }
 
@@ -64,7 +61,7 @@ impl Health {
     }
 
     /// The last status of each service, and of a process that is draining.
-    pub fn checks(&self) -> Checks {
+    pub fn checks(&self) -> BTreeMap<&'static str, Check> {
         let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if self.draining.load(Ordering::Relaxed) {
             checks.insert("process", Check { status: "draining", detail: None });

@@ -1,5 +1,7 @@
 //! The routes that load balancers, platforms and operators ask.
 
+use std::collections::BTreeMap;
+
 use axum::{Json, extract::State};
 use serde::Serialize;
 use serde_json::json;
@@ -8,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::problem::Problem;
 use crate::release::{self, Version};
-use crate::{health::Checks, state::App};
+use crate::{health::Check, state::App};
 
 /// `/health/live`, `/health/ready` and `/version`.
 pub fn routes() -> OpenApiRouter<App> {
@@ -26,7 +28,7 @@ async fn live() -> &'static str {
 struct Readiness {
     #[schema(examples("ready", "degraded"))]
     status: &'static str,
-    checks: Checks,
+    checks: BTreeMap<&'static str, Check>,
 }
 
 /// Ready when Postgres is healthy, which every request needs; the other services are reported.

@@ -32,7 +32,7 @@ const DISCARD_DEADLINE: Duration = Duration::from_secs(2);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What browsers are told with every answer.
-pub(super) static SECURITY: [(HeaderName, &str); 6] = [
+pub static SECURITY: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \

@@ -21,12 +21,14 @@ use problem::Problem;
 /// A handler's result.
 pub type Result<T> = std::result::Result<T, Problem>;
 
-/// Routes with their part of the contract.
-pub type Routes = fn() -> OpenApiRouter<App>;
+/// The routes of the process itself: health, the contract.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    health::routes().merge(openapi::routes())
+}
 
-/// The routes of the domains and of the process, and what every route keeps.
-pub fn router(app: App, domains: Routes) -> Router {
-    Router::from(domains().merge(health::routes()).merge(openapi::routes(domains)))
+/// Routes, and what every route keeps.
+pub fn router(app: App, routes: OpenApiRouter<App>) -> Router {
+    Router::from(routes)
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         // From the inside out:

@@ -1,6 +1,9 @@
 //! The API's contract: what `/openapi.json` says, and that nobody reaches what is another's. Every answer of every
 //! test is held against it as well, by `support/contract.rs`.
 
+#[path = "../../examples/openapi/document.rs"]
+mod document;
+
 use crate::support::*;
 
 /// One operation of the contract.
@@ -62,9 +65,14 @@ async fn the_contract_that_is_served_is_the_one_that_is_committed() {
 
     let served = Client::new().get(&deploy.web().await, "/openapi.json").await;
 
-    let same = served.body == contract::committed();
-    assert!(same, "the contract has changed: cargo run --example openapi >openapi.json");
+    assert!(served.body == contract::committed(), "another contract is served");
     assert!(served.body["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")));
+}
+
+#[test]
+fn the_contract_that_is_committed_is_the_one_of_the_handlers() {
+    let same = contract::committed() == document::document();
+    assert!(same, "the contract has changed: cargo run --example openapi >openapi.json");
 }
 
 #[test]
