@@ -6,8 +6,7 @@ use clap::{Command, Parser};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use crate::config::{self, Config};
-use crate::{release, seed, services};
+use crate::{config, config::Config, release, seed, services};
 
 /// How an admin task fails: a sentence for the operator.
 pub type Error = Box<dyn std::error::Error>;

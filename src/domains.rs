@@ -5,8 +5,7 @@ use std::error::Error;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-use crate::services::postgres::Transaction;
-use crate::{accounts, config::Config, jobs::Task, mail, sessions, state::App};
+use crate::{accounts, config::Config, jobs::Task, mail, services::postgres::Transaction, sessions, state::App};
 use crate::{demo, notes}; // the demo: delete me
 
 /// The API below its prefix, and the pages beside it.

@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Once};
 
-use argon2::Argon2;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, password_hash::PasswordHasher, password_hash::PasswordVerifier};
 use tokio::sync::Semaphore;
 
 /// How many hashes may wait for their turn.

@@ -1,16 +1,13 @@
 //! Health: a task probes each service now and then, so that a request for it costs nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::{collections::BTreeMap, time::Duration};
+use std::{sync::Arc, sync::Mutex, sync::PoisonError, sync::atomic::AtomicBool, sync::atomic::Ordering};
 
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 use utoipa::ToSchema;
 
-use crate::schema;
-use crate::services::postgres::Probe;
-use crate::services::{redis::Redis, s3::Storage, smtp::Mailer};
+use crate::{schema, services::postgres::Probe, services::redis::Redis, services::s3::Storage, services::smtp::Mailer};
 
 /// With the probe's own timeout it is how old a status may be.
 const POSTGRES_PAUSE: Duration = Duration::from_millis(250);

@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, variable};
-use crate::state::{App, Handles};
 use crate::{admin, http, logs, release, server, shutdown, traces};
+use crate::{config::Config, config::variable, state::App, state::Handles};
 
 /// Runs a process: config, logs, the handles to the services, then `run` until `stop`.
 pub async fn run(

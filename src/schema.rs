@@ -3,13 +3,10 @@
 
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, Migrator};
-use sqlx::postgres::PgPoolOptions;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, migrate::Migration, migrate::Migrator, postgres::PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
-use crate::config::Config;
-use crate::services::postgres;
+use crate::{config::Config, services::postgres};
 
 /// How these tasks fail: a sentence for the operator.
 pub type Error = Box<dyn std::error::Error>;

@@ -3,8 +3,7 @@
 use std::error::Error;
 
 use crate::accounts::{email_address::EmailAddress, password::Password, store};
-use crate::services::postgres::Postgres;
-use crate::{config::Config, domains, hasher::Hasher};
+use crate::{config::Config, domains, hasher::Hasher, services::postgres::Postgres};
 
 /// The email of the account that `seed` makes.
 pub const EMAIL: &str = "demo@example.com";

@@ -1,16 +1,14 @@
 //! VII Port binding: the service is whole in itself; it binds `PORT` and answers there.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::Ipv4Addr, net::Ipv6Addr, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use futures_util::FutureExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::{net::TcpListener, net::TcpStream, sync::OwnedSemaphorePermit, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep_until};
+use tokio::{signal::unix::SignalKind, signal::unix::signal, time::Instant, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::state::App;

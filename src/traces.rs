@@ -1,23 +1,18 @@
 //! Traces: the spans of requests and jobs, sent by OTLP over HTTP if the environment asks for it.
 //! Nothing but this module knows OpenTelemetry.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::{collections::HashMap, sync::OnceLock, time::Duration};
+use std::{collections::HashMap, sync::OnceLock, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Duration};
 
-use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer, TracerProvider};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, KeyValue, propagation::TextMapPropagator};
 use opentelemetry_otlp::{SpanExporter as Otlp, WithHttpConfig};
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span as SdkSpan, SpanData, SpanExporter};
 use opentelemetry_sdk::{Resource, error::OTelSdkResult, propagation::TraceContextPropagator};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, redirect::Policy};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
-use crate::config::{Config, variable};
-use crate::services::{Error, tls};
-use crate::{context::Traceparent, metrics, release};
+use crate::{config::Config, config::variable, context::Traceparent, metrics, release, services::Error, services::tls};
 
 /// How long the last spans may take at the process's end.
 pub const STOP_LIMIT: Duration = Duration::from_secs(1);

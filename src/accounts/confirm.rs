@@ -2,11 +2,8 @@
 
 use uuid::Uuid;
 
-use super::emails::{self, Kind};
-use super::store;
-use super::tokens::{self, Confirmation};
-use crate::services::postgres::Transaction;
-use crate::{http::Result, http::problem::Problem, sessions, state::App};
+use super::{emails, emails::Kind, store, tokens, tokens::Confirmation};
+use crate::{http::Result, http::problem::Problem, services::postgres::Transaction, sessions, state::App};
 
 /// Confirms an email: a sign-up's or a change's.
 pub(super) async fn confirm(app: &App, token: &str) -> Result<()> {

@@ -6,14 +6,10 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::emails::{self, Kind};
-use super::store::{self, Account};
-use super::{confirm, limits, tokens};
+use super::{confirm, emails, emails::Kind, limits, store, store::Account, tokens};
 use super::{email_address::EmailAddress, password::Password};
-use crate::http::extract::{ClientIp, Json, UserAgent};
-use crate::services::postgres::Transaction;
-use crate::sessions::{self, CurrentAccount};
-use crate::{http::Result, http::problem::Problem, state::App};
+use crate::{http::Result, http::problem::Problem, sessions, sessions::CurrentAccount, state::App};
+use crate::{http::extract::ClientIp, http::extract::Json, http::extract::UserAgent, services::postgres::Transaction};
 
 fn email_address(text: &str) -> Result<EmailAddress> {
     EmailAddress::parse(text).map_err(|error| Problem::field("email", error.to_string()))

@@ -14,8 +14,7 @@ mod pages;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::jobs::{Failure, Job, Task};
-use crate::state::App;
+use crate::{jobs::Failure, jobs::Job, jobs::Task, state::App};
 
 pub(crate) use pages::pages;
 

@@ -1,7 +1,6 @@
 //! Which passwords may be chosen.
 
-use std::collections::HashSet;
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 use super::email_address::EmailAddress;
 

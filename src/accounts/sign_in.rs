@@ -1,17 +1,11 @@
 //! Signing in: `POST /sessions`, which needs a password, and so is not `sessions`'.
 
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::{extract::State, response::IntoResponse};
+use axum::{extract::State, http::HeaderMap, http::StatusCode, http::header, response::IntoResponse};
 use uuid::Uuid;
 
-use super::email_address::EmailAddress;
-use super::handlers::Credentials;
-use super::limits;
-use super::store::{self, Account};
-use crate::http::extract::{ClientIp, Json, UserAgent};
-use crate::sessions::handlers::Device;
-use crate::sessions::store::Session;
-use crate::{http::Result, http::problem::Problem, sessions, state::App};
+use super::{email_address::EmailAddress, handlers::Credentials, limits, store, store::Account};
+use crate::{http::Result, http::problem::Problem, sessions, sessions::store::Session, state::App};
+use crate::{http::extract::ClientIp, http::extract::Json, http::extract::UserAgent, sessions::handlers::Device};
 
 /// Signs in: always under a new id, whatever cookie came along.
 #[utoipa::path(post, path = "/sessions", tag = "sessions",

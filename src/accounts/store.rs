@@ -9,8 +9,7 @@ use tokio::time::Duration;
 use uuid::Uuid;
 
 use super::{email_address::EmailAddress, tokens};
-use crate::mail;
-use crate::services::postgres::{Postgres, Transaction};
+use crate::{mail, services::postgres::Postgres, services::postgres::Transaction};
 
 /// Someone who can sign in, unless an operator has disabled the account.
 #[allow(missing_docs, reason = "the fields are columns")]

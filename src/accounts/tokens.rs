@@ -4,8 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::mail::store::Email;
-use crate::services::postgres::{Postgres, Transaction};
+use crate::{mail::store::Email, services::postgres::Postgres, services::postgres::Transaction};
 
 /// Mints the token of an email that asks for a confirmation, for 24 hours; none if the sign-up or the change that it
 /// is about is gone.

@@ -1,10 +1,8 @@
 //! XII: SQL on the release's database.
 
-use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
+use std::{io, io::IsTerminal, io::Write, process::ExitCode};
 
-use app::admin::{self, Error};
-use app::services::postgres;
+use app::{admin, admin::Error, services::postgres};
 use clap::Parser;
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;

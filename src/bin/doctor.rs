@@ -2,9 +2,8 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use app::admin::{self, Error};
 use app::services::{postgres, redis::Redis, s3::Storage, smtp::Mailer, tls};
-use app::{config::Config, schema};
+use app::{admin, admin::Error, config::Config, schema};
 use clap::Parser;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use app::services::postgres::Postgres;
-use app::{admin, jobs::admin as jobs};
+use app::{admin, jobs::admin as jobs, services::postgres::Postgres};
 use clap::Parser;
 
 const NOT_FOUND: &str = "no such job, or it is running";

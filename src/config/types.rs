@@ -4,8 +4,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 use secrecy::SecretString as Secret;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 

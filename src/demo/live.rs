@@ -9,10 +9,9 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::release::{self, Version};
-use crate::services::{postgres::Postgres, redis::Redis};
 use crate::sessions::{CurrentAccount, handlers::Device, store};
 use crate::{http::Result, jobs, jobs::admin::Depth, state::App};
+use crate::{release, release::Version, services::postgres::Postgres, services::redis::Redis};
 
 /// Which process answered, and what the account has in the attached services.
 #[derive(Serialize, ToSchema)]

@@ -2,9 +2,7 @@
 
 use std::convert::Infallible;
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::{extract::FromRequestParts, http::HeaderMap, http::HeaderName, http::header, http::request::Parts};
 
 use super::problem::Problem;
 

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection};
-use axum::http::header::{CONTENT_TYPE, USER_AGENT};
-use axum::http::{HeaderMap, HeaderName};
 use axum::{body::Bytes, http::request::Parts};
+use axum::{http::HeaderMap, http::HeaderName, http::header::CONTENT_TYPE, http::header::USER_AGENT};
 use serde::de::{DeserializeOwned, value::MapDeserializer};
 use serde_json::error::Category;
 

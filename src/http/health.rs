@@ -9,8 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::problem::Problem;
-use crate::release::{self, Version};
-use crate::{health::Check, state::App};
+use crate::{health::Check, release, release::Version, state::App};
 
 /// `/health/live`, `/health/ready` and `/version`.
 pub fn routes() -> OpenApiRouter<App> {

@@ -1,9 +1,7 @@
 //! `Idempotency-Key`: the client's name for a request that it may have to send again. For 24 hours it creates one
 //! resource. (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>)
 
-use axum::extract::FromRequestParts;
-use axum::http::HeaderName;
-use axum::http::request::Parts;
+use axum::{extract::FromRequestParts, http::HeaderName, http::request::Parts};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

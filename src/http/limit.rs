@@ -4,8 +4,7 @@
 //! An IPv6 address counts by its /64, since one line has that many. While Redis is down the limits are closed: what
 //! they guard answers 503, since an open limit is an invitation, and nobody could sign in anyway.
 
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::LazyLock;
+use std::{net::IpAddr, net::Ipv6Addr, sync::LazyLock};
 
 use redis::Script;
 

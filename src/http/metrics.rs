@@ -1,13 +1,11 @@
 //! The listener of METRICS_PORT: Prometheus text and the health routes, in `web` and `worker`.
 
-use axum::middleware::from_fn_with_state;
-use axum::{Router, extract::State, routing::get};
+use axum::{Router, extract::State, middleware::from_fn_with_state, routing::get};
 use prometheus::{Gauge, Opts, Registry, TextEncoder};
 use tokio_util::sync::CancellationToken;
 
 use super::{health, middleware, problem::Problem};
-use crate::server::{self, Connections};
-use crate::{jobs, metrics, release, state::App};
+use crate::{jobs, metrics, release, server, server::Connections, state::App};
 
 /// Probes and scrapers; the port is not the public's.
 const CONNECTIONS: usize = 64;

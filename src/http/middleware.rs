@@ -1,24 +1,18 @@
 //! What every request goes through, and every answer carries.
 
-use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
+use std::{panic::AssertUnwindSafe, time::Duration, time::Instant};
 
-use axum::body::{Body, HttpBody};
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, Uri};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::{body::Body, body::HttpBody, extract::MatchedPath, extract::Request, extract::State, middleware::Next};
+use axum::{http::HeaderMap, http::Uri, http::header, http::header::HeaderName, http::header::HeaderValue};
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 
-use super::extract::is_json;
-use super::problem::Problem;
-use crate::context::{self, Context};
-use crate::{config::Config, metrics, state::App, traces};
+use super::{extract::is_json, problem::Problem};
+use crate::{config::Config, context, context::Context, metrics, state::App, traces};
 
 const BODY_LIMIT: usize = 1 << 20;
 const BODY_DEADLINE: Duration = Duration::from_secs(60);

@@ -11,8 +11,7 @@ pub mod openapi;
 pub mod health;
 pub mod metrics;
 
-use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::{Router, middleware::from_fn_with_state};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::App;

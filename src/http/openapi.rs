@@ -1,7 +1,6 @@
 //! The API's contract, as `examples/openapi` makes it from the handlers, and the page that shows it.
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::{response::IntoResponse, routing::get};
+use axum::{http::header::CACHE_CONTROL, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::App;

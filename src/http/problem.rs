@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{http::HeaderValue, http::StatusCode, http::header::CONTENT_TYPE, http::header::RETRY_AFTER};
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -1,9 +1,6 @@
 //! The worker's side of a lease: nothing of a job runs once it is over, as another worker may have the job by then.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
+use std::{future::poll_fn, pin::pin, sync::Mutex, sync::PoisonError, task::Poll};
 
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;

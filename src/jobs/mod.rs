@@ -11,13 +11,11 @@ pub mod worker;
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::services::{postgres::Transaction, smtp::SendError};
-use crate::{context, release, state::App};
+use crate::{context, release, services::postgres::Transaction, services::smtp::SendError, state::App};
 
 /// How a job failed.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,7 @@
 //! Takes jobs and runs them. The process may be killed, stopped or cut off at any moment: what it did not finish,
 //! another worker does.
 
-use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, sync::Mutex, sync::MutexGuard, sync::PoisonError};
 
 use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -11,9 +9,7 @@ use tokio::time::{Duration, Instant, interval, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle, task::TaskTracker};
 use tracing::Instrument;
 
-use super::lease::Lease;
-use super::queue::{self, Taken};
-use super::{Failure, Task};
+use super::{Failure, Task, lease::Lease, queue, queue::Taken};
 use crate::{context, context::Context, state::App, traces};
 
 /// From one look at an empty queue to the next, on average. Nobody listens: a pooler does not pass notifications on.

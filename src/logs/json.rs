@@ -5,9 +5,7 @@ use std::{fmt::Debug, io::Write, sync::OnceLock};
 use serde::Serialize;
 use serde_json::json;
 use time::OffsetDateTime;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Subscriber, field::Field, field::Visit, span::Attributes, span::Id, span::Record};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::stdout::Stdout;

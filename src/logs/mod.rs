@@ -3,11 +3,9 @@
 mod json;
 mod stdout;
 
-use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
+use std::{io, io::IsTerminal, io::Write, process::ExitCode};
 
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::{Registry, layer::SubscriberExt};
+use tracing_subscriber::{Registry, filter::Targets, layer::SubscriberExt};
 
 use crate::config::{self, Config, Errors, LogFormat};
 

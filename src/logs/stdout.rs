@@ -1,13 +1,10 @@
 //! XI: the way out of the log lines, which is straight, but never blocks the process.
 
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{io, io::Write, os::fd::AsFd, os::fd::BorrowedFd, os::fd::OwnedFd, sync::Mutex, sync::PoisonError};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
-use rustix::{io::Errno, stdio::stdout};
+use rustix::{event::PollFd, event::PollFlags, event::Timespec, event::poll, io::Errno, stdio::stdout};
 
 use crate::metrics::LOG_LINES_DROPPED;
 

@@ -5,13 +5,11 @@
 
 pub mod store;
 
-use lettre::Address;
-use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
+use lettre::{Address, message::header::HeaderName, message::header::HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::jobs::{Failure, Job, Task};
-use crate::{config::Config, state::App};
+use crate::{config::Config, jobs::Failure, jobs::Job, jobs::Task, state::App};
 use store::Email;
 
 /// The jobs of the outbox.

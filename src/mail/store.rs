@@ -4,8 +4,7 @@ use sqlx::PgExecutor;
 use tokio::time::Duration;
 use uuid::Uuid;
 
-use crate::context;
-use crate::services::postgres::{Postgres, Transaction};
+use crate::{context, services::postgres::Postgres, services::postgres::Transaction};
 
 /// An email to send.
 pub struct NewEmail {

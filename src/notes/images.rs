@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::State;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
 };
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{body::Body, body::Bytes, extract::State, http::HeaderMap, http::StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use object_store::ObjectStoreExt;
 use serde::Deserialize;
@@ -16,14 +14,10 @@ use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::codec::{self, Image, MAX_BYTES, Permit, Rejection};
-use super::image_store;
-use super::jobs::PreviewImage;
-use super::objects::{path, put};
-use super::store::{self, Note};
-use crate::http::etag::IfNoneMatch;
-use crate::http::extract::{Path, Query};
+use super::{codec, codec::Image, codec::MAX_BYTES, codec::Permit, codec::Rejection, image_store, jobs::PreviewImage};
+use super::{objects::path, objects::put, store, store::Note};
 use crate::http::{Result, limit, middleware::discard, problem::Problem};
+use crate::{http::etag::IfNoneMatch, http::extract::Path, http::extract::Query};
 use crate::{jobs, sessions::CurrentAccount, state::App};
 
 /// How long the bytes of an upload may take to come.

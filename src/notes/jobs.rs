@@ -4,11 +4,8 @@ use object_store::ObjectStoreExt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::codec::{self, MAX_BYTES};
-use super::image_store;
-use super::objects::{path, put};
-use crate::jobs::{Failure, Job};
-use crate::state::App;
+use super::{codec, codec::MAX_BYTES, image_store, objects::path, objects::put};
+use crate::{jobs::Failure, jobs::Job, state::App};
 
 /// Makes the preview of an image.
 #[derive(Deserialize, Serialize)]

@@ -7,8 +7,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::codec::Image;
-use crate::http::{Result, problem::Problem};
-use crate::services::s3::Storage;
+use crate::{http::Result, http::problem::Problem, services::s3::Storage};
 
 /// How long an object may take to be stored.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);

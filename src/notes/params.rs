@@ -4,8 +4,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use crate::http::cursor::{Window, present};
-use crate::http::{Result, problem::Problem};
+use crate::{http::Result, http::cursor::Window, http::cursor::present, http::problem::Problem};
 
 const SEARCH_LIMIT: usize = 200;
 

@@ -6,8 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{fields::Draft, params::List};
-use crate::http::etag::IfMatch;
-use crate::services::postgres::{Postgres, Transaction};
+use crate::{http::etag::IfMatch, services::postgres::Postgres, services::postgres::Transaction};
 
 /// A note, as its owner sees it.
 #[derive(Serialize, ToSchema)]

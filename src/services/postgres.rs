@@ -1,14 +1,10 @@
 //! Postgres: a pool whose every statement has a time limit on the client's side, since a server that is gone times
 //! nothing. [`Postgres`] and [`Transaction`] are the only executors that stores get, so none can do without.
 
-use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
+use std::{str::FromStr, sync::Arc, sync::atomic::AtomicBool, sync::atomic::AtomicI64, sync::atomic::Ordering};
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream, stream::BoxStream};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgSslMode, PgStatement, PgTypeInfo};
 use sqlx::{Connection, Describe, Either, Execute, Executor, PgConnection, PgPool, SqlStr};
 use tokio::time::timeout;

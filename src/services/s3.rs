@@ -2,8 +2,7 @@
 
 use std::{error::Error as _, iter::successors, sync::Arc, time::Duration};
 
-use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::{Certificate, ClientOptions, ObjectStoreExt, RetryConfig};
+use object_store::{Certificate, ClientOptions, ObjectStoreExt, RetryConfig, aws::AmazonS3, aws::AmazonS3Builder};
 use tokio::time::timeout;
 use url::{Position, Url};
 

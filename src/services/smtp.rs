@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use lettre::message::Message;
-use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::transport::smtp::{self, response::Code};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor, transport::smtp, transport::smtp::response::Code};
+use lettre::{message::Message, transport::smtp::authentication::Credentials};
 use tokio::time::timeout;
 use url::Url;
 

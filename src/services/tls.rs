@@ -1,7 +1,6 @@
 //! TLS for every client: rustls on ring, with the system's roots and those of `SSL_CERT_FILE`.
 
-use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
 
 use super::Error;
 

@@ -3,10 +3,8 @@
 pub(crate) mod handlers;
 pub mod store;
 
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::{extract::FromRequestParts, http::request::Parts};
-use cookie::time::Duration;
-use cookie::{Cookie, SameSite};
+use axum::{extract::FromRequestParts, http::HeaderMap, http::HeaderValue, http::header, http::request::Parts};
+use cookie::{Cookie, SameSite, time::Duration};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 

@@ -13,8 +13,7 @@ use redis::{RedisResult, Script};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::services::redis::{Redis, digest};
-use crate::state::App;
+use crate::{services::redis::Redis, services::redis::digest, state::App};
 
 /// A device that is signed in. Its id is public: it names the session, and opens nothing.
 #[derive(Serialize, Deserialize)]

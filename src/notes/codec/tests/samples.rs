@@ -2,8 +2,7 @@
 
 use std::io::Cursor;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
 /// What must not come out, whatever went in.
