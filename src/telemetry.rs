@@ -2,11 +2,11 @@
 
 use std::sync::OnceLock;
 
-use axum::{Router, extract::State, middleware::from_fn_with_state, routing::get};
+use axum::{Router, extract::State, routing::get};
 use prometheus::{HistogramOpts, HistogramVec, TextEncoder, core::Collector};
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{self, middleware::observe as observe_request, problem::Problem};
+use crate::http::{self, middleware::ObserveLayer, problem::Problem};
 use crate::server::{self, Connections};
 use crate::{admin, jobs, logs, services::Limited, state::App};
 
@@ -46,7 +46,7 @@ pub async fn serve(app: &App, stop: &CancellationToken) -> server::Result<()> {
     let routes = Router::new().route("/metrics", get(metrics));
     let routes = routes.merge(Router::from(http::health::routes())).fallback(async || Problem::NotFound);
     let routes = routes.method_not_allowed_fallback(async || Problem::MethodNotAllowed);
-    let router = routes.layer(from_fn_with_state(app.clone(), observe_request)).with_state(app.clone());
+    let router = routes.layer(ObserveLayer(app.clone())).with_state(app.clone());
     let (health, stop) = (app.health.clone(), stop.clone());
     tokio::spawn(async move {
         let drained = async {

@@ -1,17 +1,19 @@
 //! What every request goes through, and every answer bears.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Uri};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::{sync::Semaphore, time::timeout};
+use tower::{Layer, Service};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 
@@ -45,8 +47,49 @@ pub(super) static SECURITY: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
+/// Puts [`Observe`] around each route. A type of its own, as `from_fn` would box every request's route once more.
+#[derive(Clone)]
+pub struct ObserveLayer(pub App);
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, route: S) -> Observe<S> {
+        Observe { app: self.0.clone(), route }
+    }
+}
+
+/// A route with what every request goes through.
+#[derive(Clone)]
+pub struct Observe<S> {
+    app: App,
+    route: S,
+}
+
+impl<S> Service<Request> for Observe<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.route.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let Self { app, route } = self.clone();
+        Box::pin(async move { Ok(observe(&app, request, route).await) })
+    }
+}
+
 /// Gives the request its ids and limits, confines its panic, logs and counts its answer.
-pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
+async fn observe(
+    app: &App,
+    mut request: Request,
+    service: impl Service<Request, Response = Response, Error = Infallible>,
+) -> Response {
     let start = Instant::now();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
@@ -69,17 +112,15 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     forget_host(&mut request);
 
     let answer = async {
-        let answer = AssertUnwindSafe(limited(&app.config, request, next)).catch_unwind().await;
-        answer.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response())
+        let answer = AssertUnwindSafe(limited(&app.config, request, service)).catch_unwind().await;
+        let response = answer.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response());
+        let (status, elapsed) = (response.status().as_u16(), start.elapsed().as_secs_f64());
+        tracing::info!(status, latency_ms = (elapsed * 1e6).round() / 1e3, "request");
+        telemetry::observe(method.as_str(), route, status, elapsed);
+        trace.answered(status);
+        response
     };
-    let mut response = CURRENT.scope(context, answer.instrument(span.clone())).await;
-
-    let status = response.status().as_u16();
-    let elapsed = start.elapsed().as_secs_f64();
-    let latency_ms = (elapsed * 1e6).round() / 1e3;
-    span.in_scope(|| tracing::info!(status, latency_ms, "request"));
-    telemetry::observe(method.as_str(), route, status, elapsed);
-    trace.answered(status);
+    let mut response = CURRENT.scope(context, answer.instrument(span)).await;
     if let Ok(request_id) = request_id {
         response.headers_mut().insert(REQUEST_ID, request_id);
     }
@@ -116,7 +157,11 @@ pub fn same_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response
 }
 
 /// Reads the body, then runs the handler, each within its time.
-async fn limited(config: &Config, request: Request, next: Next) -> Response {
+async fn limited(
+    config: &Config,
+    request: Request,
+    mut service: impl Service<Request, Response = Response, Error = Infallible>,
+) -> Response {
     let matched = request.extensions().get::<MatchedPath>().is_some();
     let (json, body) = (is_json(request.headers()), !request.body().is_end_stream());
     let request = if matched && json && body {
@@ -130,8 +175,10 @@ async fn limited(config: &Config, request: Request, next: Next) -> Response {
     // What is no JSON its own route reads, or nobody does.
     let rest = if body && !json { BODY_DEADLINE } else { Duration::ZERO };
     let limit = rest + Duration::from_secs(config.request_timeout_seconds);
-    let answer = timeout(limit, next.run(request)).await;
-    answer.unwrap_or_else(|_| Problem::Timeout.into_response())
+    match timeout(limit, service.call(request)).await {
+        Ok(Ok(response)) => response,
+        Err(_) => Problem::Timeout.into_response(),
+    }
 }
 
 async fn buffered(request: Request) -> Result<Request, Problem> {
