@@ -46,7 +46,7 @@ pub async fn serve(app: &App, stop: &CancellationToken) -> server::Result<()> {
     let routes = Router::new().route("/metrics", get(metrics));
     let routes = routes.merge(Router::from(http::health::routes())).fallback(async || Problem::NotFound);
     let routes = routes.method_not_allowed_fallback(async || Problem::MethodNotAllowed);
-    let router = routes.layer(ObserveLayer(app.clone())).with_state(app.clone());
+    let router = routes.layer(ObserveLayer::new(app)).with_state(app.clone());
     let (health, stop) = (app.health.clone(), stop.clone());
     tokio::spawn(async move {
         let drained = async {

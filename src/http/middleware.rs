@@ -1,7 +1,9 @@
 //! What every request goes through, and every answer bears.
 
 use std::convert::Infallible;
+use std::mem;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
@@ -34,35 +36,50 @@ const DISCARD_DEADLINE: Duration = Duration::from_secs(2);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What browsers are told with every answer.
-pub(super) static SECURITY: [(HeaderName, &str); 6] = [
+pub(super) static SECURITY: [(HeaderName, HeaderValue); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-         connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+             connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ),
     ),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
 ];
 
 /// Puts [`Observe`] around each route. A type of its own, as `from_fn` would box every request's route once more.
 #[derive(Clone)]
-pub struct ObserveLayer(pub App);
+pub struct ObserveLayer {
+    app: App,
+    headers: Arc<HeaderMap>,
+}
+
+impl ObserveLayer {
+    /// For the routes of a process.
+    pub fn new(app: &App) -> Self {
+        Self { app: app.clone(), headers: Arc::new(common_headers(&app.config)) }
+    }
+}
 
 impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, route: S) -> Observe<S> {
-        Observe { app: self.0.clone(), route }
+        Observe { layer: self.clone(), route }
     }
 }
 
 /// A route with what every request goes through.
 #[derive(Clone)]
 pub struct Observe<S> {
-    app: App,
+    layer: ObserveLayer,
     route: S,
 }
 
@@ -79,14 +96,14 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let Self { app, route } = self.clone();
-        Box::pin(async move { Ok(observe(&app, request, route).await) })
+        let Self { layer, route } = self.clone();
+        Box::pin(async move { Ok(observe(&layer, request, route).await) })
     }
 }
 
 /// Gives the request its ids and limits, confines its panic, logs and counts its answer.
 async fn observe(
-    app: &App,
+    layer: &ObserveLayer,
     mut request: Request,
     service: impl Service<Request, Response = Response, Error = Infallible>,
 ) -> Response {
@@ -112,7 +129,7 @@ async fn observe(
     forget_host(&mut request);
 
     let answer = async {
-        let answer = AssertUnwindSafe(limited(&app.config, request, service)).catch_unwind().await;
+        let answer = AssertUnwindSafe(limited(&layer.app.config, request, service)).catch_unwind().await;
         let response = answer.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response());
         let (status, elapsed) = (response.status().as_u16(), start.elapsed().as_secs_f64());
         tracing::info!(status, latency_ms = (elapsed * 1e6).round() / 1e3, "request");
@@ -124,20 +141,23 @@ async fn observe(
     if let Ok(request_id) = request_id {
         response.headers_mut().insert(REQUEST_ID, request_id);
     }
-    security_headers(&app.config, response.headers_mut());
+    // A copy of a map takes a fifth of inserting its headers one by one.
+    let own = mem::replace(response.headers_mut(), HeaderMap::clone(&layer.headers));
+    response.headers_mut().extend(own);
     response
 }
 
-/// Sets what browsers are told with every answer.
-pub fn security_headers(config: &Config, headers: &mut HeaderMap) {
-    for (name, value) in &SECURITY {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+/// What every answer carries, unless it says otherwise itself.
+fn common_headers(config: &Config) -> HeaderMap {
+    let mut headers: HeaderMap = SECURITY.iter().cloned().collect();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if config.secure() {
         let two_years = HeaderValue::from_static("max-age=63072000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, two_years);
     }
+    // Those of the answer itself need room too.
+    headers.reserve(4);
+    headers
 }
 
 /// Takes away the host that the client names: `PUBLIC_URL` alone says who we are.

@@ -28,8 +28,8 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         // As one layer, which boxes a request once. From the outside in:
         .layer((
-            middleware::ObserveLayer(app.clone()), // limits, ids, log, headers, panics, no Host
-            middleware::same_origin(&app.config),  // no requests caused by other sites
+            middleware::ObserveLayer::new(&app),  // limits, ids, log, headers, panics, no Host
+            middleware::same_origin(&app.config), // no requests caused by other sites
         ))
         .with_state(app)
 }
