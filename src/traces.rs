@@ -6,11 +6,14 @@ use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use opentelemetry::propagation::TextMapPropagator;
 pub use opentelemetry::trace::SpanContext;
-use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer, TracerProvider};
+use opentelemetry::trace::{
+    Span as _, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer, TracerProvider,
+};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{SpanExporter as Otlp, WithHttpConfig};
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span as SdkSpan, SpanData, SpanExporter};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span as SdkSpan, SpanData, SpanExporter};
 use opentelemetry_sdk::{Resource, error::OTelSdkResult, propagation::TraceContextPropagator};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client};
@@ -38,7 +41,8 @@ pub fn start(config: &Config) -> Result<(), Error> {
     }
     let provider =
         SdkTracerProvider::builder().with_resource(resource(config)).with_batch_exporter(Exporter::new()?).build();
-    TRACES.get_or_init(|| with_tracer(provider));
+    let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
+    TRACES.get_or_init(|| (provider, tracer));
     Ok(())
 }
 
@@ -47,11 +51,6 @@ pub async fn stop(limit: Duration) {
     if let Some((provider, _)) = TRACES.get() {
         let _ = spawn_blocking(move || provider.shutdown_with_timeout(limit)).await;
     }
-}
-
-fn with_tracer(provider: SdkTracerProvider) -> (SdkTracerProvider, SdkTracer) {
-    let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
-    (provider, tracer)
 }
 
 /// Who sends the spans; what the environment says of it counts more than what we do.
@@ -69,67 +68,78 @@ fn resource(config: &Config) -> Resource {
     ours.with_attributes(name).build()
 }
 
-/// A request's or a job's span, which ends when it is dropped. If nothing is exported, it is no more than its ids.
+/// A request's or a job's span, which ends when it is dropped.
 #[derive(Debug)]
-pub struct Span(SdkSpan);
+pub struct Span {
+    context: SpanContext,
+    /// None if nothing is exported: a span is then no more than its ids.
+    exported: Option<SdkSpan>,
+}
 
 impl Span {
     /// The span of a request, which goes on with the trace that the client names.
     pub fn request(method: &str, route: Option<&str>, traceparent: Option<&str>) -> Self {
         let method = telemetry::known(method);
-        let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
+        let name = || route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
         let mut span = Self::start(SpanKind::Server, name, traceparent);
-        span.set("http.request.method", method);
-        if let Some(route) = route {
-            span.set("http.route", route.to_owned());
+        if let Some(exported) = &mut span.exported {
+            exported.set_attribute(KeyValue::new("http.request.method", method));
+            exported.set_attributes(route.map(|route| KeyValue::new("http.route", route.to_owned())));
         }
         span
     }
 
     /// The span of a job, which goes on with the trace of the request that added it.
     pub fn job(task: &str, traceparent: Option<&str>) -> Self {
-        Self::start(SpanKind::Consumer, format!("job {task}"), traceparent)
+        Self::start(SpanKind::Consumer, || format!("job {task}"), traceparent)
     }
 
-    fn start(kind: SpanKind, name: String, traceparent: Option<&str>) -> Self {
+    fn start(kind: SpanKind, name: impl FnOnce() -> String, traceparent: Option<&str>) -> Self {
         let parent = traceparent.map_or_else(Context::new, |value| {
             let header = HashMap::from([("traceparent".to_owned(), value.to_owned())]);
             TraceContextPropagator::new().extract_with_context(&Context::new(), &header)
         });
-        let (_, tracer) = TRACES.get_or_init(|| {
-            let off = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff);
-            with_tracer(off.build())
-        });
-        let span = tracer.span_builder(name).with_kind(kind);
-        Self(span.start_with_context(tracer, &parent))
+        let Some((_, tracer)) = TRACES.get() else {
+            return Self { context: unexported(&parent), exported: None };
+        };
+        let span = tracer.span_builder(name()).with_kind(kind).start_with_context(tracer, &parent);
+        Self { context: span.span_context().clone(), exported: Some(span) }
     }
 
     /// The id of the trace that it is part of: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
-        self.0.span_context().trace_id().to_string()
+        self.context.trace_id().to_string()
     }
 
     /// By which another process goes on.
     pub fn context(&self) -> SpanContext {
-        self.0.span_context().clone()
+        self.context.clone()
     }
 
     /// Ends a request's span.
-    pub fn answered(mut self, status: u16) {
-        self.set("http.response.status_code", i64::from(status));
-        if status >= 500 {
-            self.0.set_status(Status::error(""));
+    pub fn answered(self, status: u16) {
+        if let Some(mut span) = self.exported {
+            span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
+            if status >= 500 {
+                span.set_status(Status::error(""));
+            }
         }
     }
 
     /// Tells why a job failed.
     pub fn failed(&mut self, error: &impl ToString) {
-        self.0.set_status(Status::error(error.to_string()));
+        if let Some(span) = &mut self.exported {
+            span.set_status(Status::error(error.to_string()));
+        }
     }
+}
 
-    fn set(&mut self, name: &'static str, value: impl Into<opentelemetry::Value>) {
-        self.0.set_attribute(KeyValue::new(name, value));
-    }
+/// The ids that the SDK would give a span that is not sampled: logs and jobs need them.
+fn unexported(parent: &Context) -> SpanContext {
+    let ids = RandomIdGenerator::default();
+    let parent = parent.span().span_context().trace_id();
+    let trace = if parent == TraceId::INVALID { ids.new_trace_id() } else { parent };
+    SpanContext::new(trace, ids.new_span_id(), TraceFlags::default(), false, TraceState::NONE)
 }
 
 /// The W3C trace context of a span.
