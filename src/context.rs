@@ -1,6 +1,6 @@
 //! The request that work is done for: logs, problems and jobs carry its id, and traces go on from it.
 
-use std::fmt;
+use std::{fmt, ops::Range, str::FromStr};
 
 use uuid::Uuid;
 
@@ -33,6 +33,30 @@ pub struct Traceparent {
 impl fmt::Display for Traceparent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+    }
+}
+
+/// It is not of the form `00-<32 hexadecimal digits>-<16>-<2>`, in lower case, or an id is zero.
+#[derive(Debug, thiserror::Error)]
+#[error("is not a traceparent")]
+pub struct InvalidTraceparent;
+
+impl FromStr for Traceparent {
+    type Err = InvalidTraceparent;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTraceparent> {
+        let digits = |range: Range<usize>| {
+            let digits =
+                text.get(range).filter(|digits| digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+            digits.and_then(|digits| u128::from_str_radix(digits, 16).ok())
+        };
+        let hyphens = text.len() == 55 && [2, 35, 52].iter().all(|at| text.as_bytes()[*at] == b'-');
+        match (digits(0..2), digits(3..35), digits(36..52), digits(53..55)) {
+            (Some(0), Some(trace_id @ 1..), Some(span_id @ 1..), Some(flags)) if hyphens => {
+                Ok(Self { trace_id, span_id: span_id as u64, flags: flags as u8 })
+            }
+            _ => Err(InvalidTraceparent),
+        }
     }
 }
 

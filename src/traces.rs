@@ -1,14 +1,16 @@
 //! Traces: the spans of requests and jobs, sent by OTLP over HTTP if the environment asks for it.
 //! Nothing but this module knows OpenTelemetry.
 
-use std::{collections::HashMap, sync::OnceLock, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Duration};
+use std::{sync::OnceLock, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Duration};
 
-use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer, TracerProvider};
-use opentelemetry::{Context, KeyValue, propagation::TextMapPropagator};
+use opentelemetry::trace::{Span as _, SpanContext, SpanKind, Status, TraceContextExt, TraceState};
+use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{SpanExporter as Otlp, WithHttpConfig};
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span as SdkSpan, SpanData, SpanExporter};
-use opentelemetry_sdk::{Resource, error::OTelSdkResult, propagation::TraceContextPropagator};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span as SdkSpan, SpanData, SpanExporter};
+use opentelemetry_sdk::{Resource, error::OTelSdkResult};
 use reqwest::{Certificate, Client, redirect::Policy};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
@@ -16,9 +18,10 @@ use crate::{config::Config, config::variable, context::Traceparent, metrics, rel
 
 /// How long the last spans may take at the process's end.
 pub const STOP_LIMIT: Duration = Duration::from_secs(1);
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A static, as spans end wherever they are dropped. It holds a queue of spans, and nothing that an answer depends on.
 static TRACES: OnceLock<(SdkTracerProvider, SdkTracer)> = OnceLock::new();
 
 /// Starts to export, if an OTLP endpoint is set. It needs a runtime.
@@ -32,7 +35,8 @@ pub fn start(config: &Config) -> Result<(), Error> {
     }
     let provider =
         SdkTracerProvider::builder().with_resource(resource(config)).with_batch_exporter(Exporter::new()?).build();
-    TRACES.get_or_init(|| with_tracer(provider));
+    let tracer = provider.tracer(release::NAME);
+    TRACES.get_or_init(|| (provider, tracer));
     Ok(())
 }
 
@@ -41,11 +45,6 @@ pub async fn stop(limit: Duration) {
     if let Some((provider, _)) = TRACES.get() {
         let _ = spawn_blocking(move || provider.shutdown_with_timeout(limit)).await;
     }
-}
-
-fn with_tracer(provider: SdkTracerProvider) -> (SdkTracerProvider, SdkTracer) {
-    let tracer = provider.tracer(release::NAME);
-    (provider, tracer)
 }
 
 /// Who sends the spans; what the environment says of it counts more than what we do.
@@ -64,73 +63,85 @@ fn resource(config: &Config) -> Resource {
     ours.with_attributes(name).build()
 }
 
-/// A request's or a job's span, which ends when it is dropped. If nothing is exported, it is no more than its ids.
+/// A request's or a job's span, which ends when it is dropped.
 #[derive(Debug)]
-pub struct Span(SdkSpan);
+pub struct Span {
+    traceparent: Traceparent,
+    /// None if nothing is exported: a span is then no more than its ids.
+    exported: Option<SdkSpan>,
+}
 
 impl Span {
     /// The span of a request, which goes on with the trace that the client names.
     pub fn request(method: &str, route: Option<&str>, traceparent: Option<&str>) -> Self {
         let method = metrics::known_method(method);
-        let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
+        let name = || route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
         let mut span = Self::start(SpanKind::Server, name, traceparent);
-        span.set("http.request.method", method);
-        if let Some(route) = route {
-            span.set("http.route", route.to_owned());
+        if let Some(exported) = &mut span.exported {
+            exported.set_attribute(KeyValue::new("http.request.method", method));
+            exported.set_attributes(route.map(|route| KeyValue::new("http.route", route.to_owned())));
         }
         span
     }
 
     /// The span of a job, which goes on with the trace of the request that added it.
     pub fn job(task: &str, traceparent: Option<&str>) -> Self {
-        Self::start(SpanKind::Consumer, format!("job {task}"), traceparent)
+        Self::start(SpanKind::Consumer, || format!("job {task}"), traceparent)
     }
 
-    fn start(kind: SpanKind, name: String, traceparent: Option<&str>) -> Self {
-        let parent = traceparent.map_or_else(Context::new, |value| {
-            let header = HashMap::from([("traceparent".to_owned(), value.to_owned())]);
-            TraceContextPropagator::new().extract_with_context(&Context::new(), &header)
+    fn start(kind: SpanKind, name: impl FnOnce() -> String, parent: Option<&str>) -> Self {
+        let parent = parent.and_then(|parent| parent.parse().ok());
+        let Some((_, tracer)) = TRACES.get() else {
+            return Self { traceparent: unexported(parent), exported: None };
+        };
+        let context = parent.map_or_else(Context::new, |parent| {
+            let Traceparent { trace_id, span_id, flags } = parent;
+            let flags = opentelemetry::trace::TraceFlags::new(flags);
+            let parent = SpanContext::new(trace_id.into(), span_id.into(), flags, true, TraceState::NONE);
+            Context::new().with_remote_span_context(parent)
         });
-        let (_, tracer) = TRACES.get_or_init(|| {
-            let off = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff);
-            with_tracer(off.build())
-        });
-        let span = tracer.span_builder(name).with_kind(kind);
-        Self(span.start_with_context(tracer, &parent))
+        let span = tracer.span_builder(name()).with_kind(kind).start_with_context(tracer, &context);
+        let ids = span.span_context();
+        let (trace_id, span_id) = (ids.trace_id().to_bytes(), ids.span_id().to_bytes());
+        let (trace_id, span_id) = (u128::from_be_bytes(trace_id), u64::from_be_bytes(span_id));
+        let traceparent = Traceparent { trace_id, span_id, flags: ids.trace_flags().to_u8() };
+        Self { traceparent, exported: Some(span) }
     }
 
     /// The id of the trace that it is part of: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
-        self.0.span_context().trace_id().to_string()
+        format!("{:032x}", self.traceparent.trace_id)
     }
 
     /// By which another process goes on.
     pub fn traceparent(&self) -> Traceparent {
-        let span = self.0.span_context();
-        let (trace_id, span_id) = (span.trace_id().to_bytes(), span.span_id().to_bytes());
-        Traceparent {
-            trace_id: u128::from_be_bytes(trace_id),
-            span_id: u64::from_be_bytes(span_id),
-            flags: span.trace_flags().to_u8(),
-        }
+        self.traceparent
     }
 
     /// Ends a request's span.
-    pub fn answered(mut self, status: u16) {
-        self.set("http.response.status_code", i64::from(status));
-        if status >= 500 {
-            self.0.set_status(Status::error(""));
+    pub fn answered(self, status: u16) {
+        if let Some(mut span) = self.exported {
+            span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
+            if status >= 500 {
+                span.set_status(Status::error(""));
+            }
         }
     }
 
     /// Tells why a job failed.
     pub fn failed(&mut self, error: &impl ToString) {
-        self.0.set_status(Status::error(error.to_string()));
+        if let Some(span) = &mut self.exported {
+            span.set_status(Status::error(error.to_string()));
+        }
     }
+}
 
-    fn set(&mut self, name: &'static str, value: impl Into<opentelemetry::Value>) {
-        self.0.set_attribute(KeyValue::new(name, value));
-    }
+/// The ids that the SDK would give a span that is not sampled: logs and jobs need them.
+fn unexported(parent: Option<Traceparent>) -> Traceparent {
+    let ids = RandomIdGenerator::default();
+    let random = || u128::from_be_bytes(ids.new_trace_id().to_bytes());
+    let trace_id = parent.map_or_else(random, |parent| parent.trace_id);
+    Traceparent { trace_id, span_id: u64::from_be_bytes(ids.new_span_id().to_bytes()), flags: 0 }
 }
 
 /// OTLP, on the runtime: the SDK exports from a thread of its own.
@@ -150,11 +161,11 @@ impl Exporter {
         let client = Client::builder()
             .tls_certs_only(roots)
             .redirect(Policy::none())
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(REQUEST_LIMIT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .build()
             .map_err(|_| rejected("it has no client"))?;
-        // The message of a refusal repeats what it refuses.
+        // The builder's own message repeats the URL.
         let otlp = Otlp::builder().with_http().with_http_client(client);
         Ok(Self {
             otlp: otlp.build().map_err(|_| rejected("it is no URL"))?,

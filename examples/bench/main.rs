@@ -1,6 +1,7 @@
-//! Measures the programs of a folder against the budgets, and prints a line a figure. For `script/bench`,
-//! which sets the services up and migrates.
+//! Measures the programs of a folder against the budgets, prints a line a figure, and fails if a count is over its
+//! budget. For `script/bench`, which sets the services up and migrates.
 
+mod counts;
 mod server;
 
 use std::error::Error;
@@ -28,7 +29,9 @@ const LIVE: usize = 4_000;
 const READS: usize = 1_000;
 
 fn main() -> Result<()> {
-    let folder = PathBuf::from(env::args_os().nth(1).ok_or("which folder?")?);
+    let mut arguments = env::args_os().skip(1).map(PathBuf::from);
+    let folder = arguments.next().ok_or("which folder?")?;
+    let scratch = arguments.next().ok_or("where may files be written?")?;
     starts_and_stops(&folder)?;
     let web = Server::start(&folder.join("web"))?;
     web.until_ready()?;
@@ -37,19 +40,25 @@ fn main() -> Result<()> {
     floor.until_answers("/health/live")?;
     compare(&web, &floor, "/health/live", "/health/live", &account, LIVE, 1.7)?;
     compare(&web, &floor, "/api/v1/accounts/current", "/read", &account, READS, 1.3)?;
-    sizes(&folder)
+    sizes(&folder)?;
+    drop((web, floor));
+    if counts::all(&folder, &scratch, &account)? { Ok(()) } else { Err("a count is over its budget".into()) }
 }
 
-/// One line: a figure, and its budget if it has one.
-fn tell(what: &str, figure: f64, unit: &str, budget: Option<f64>) {
-    let digits = if unit == "ms" { 0 } else { 1 };
-    let digits = if unit == "×" { 2 } else { digits };
+/// Prints one line: a figure, and its budget if it has one. Returns whether it is within its budget.
+fn tell(what: &str, figure: f64, unit: &str, budget: Option<f64>) -> bool {
+    let digits = match unit {
+        "ms" | "instr" => 0,
+        "×" => 2,
+        _ => 1,
+    };
     let (limit, mark) = match budget {
         Some(budget) if figure > budget => (format!("≤ {budget:.0$}", digits), "  OVER"),
         Some(budget) => (format!("≤ {budget:.0$}", digits), ""),
         None => (String::new(), ""),
     };
-    println!("{what:<56} {figure:>8.digits$} {unit:<4} {limit:>8}{mark}");
+    println!("{what:<60} {figure:>8.digits$} {unit:<5} {limit:>8}{mark}");
+    mark.is_empty()
 }
 
 fn starts_and_stops(folder: &Path) -> Result<()> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, ScopedJoinHandle, sleep};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const CLIENTS: usize = 16;
 /// In what unit the system counts a process's time.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// A process that answers on a port of its own. Its output is read and forgotten.
+/// A process that answers on a port of its own. What it writes to a pipe is read and forgotten.
 pub(crate) struct Server {
     child: Child,
     port: u16,
@@ -25,12 +25,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(program: &Path) -> Result<Self> {
+        Self::spawn(Command::new(program), Stdio::piped())
+    }
+
+    pub(crate) fn spawn(mut command: Command, stdout: Stdio) -> Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let mut command = Command::new(program);
-        let command = command.env("PORT", port.to_string()).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
-        let mut stdout = child.stdout.take().ok_or("no stdout")?;
-        thread::spawn(move || io::copy(&mut stdout, &mut io::sink()));
+        let mut child = command.env("PORT", port.to_string()).stdout(stdout).spawn()?;
+        if let Some(mut stdout) = child.stdout.take() {
+            thread::spawn(move || io::copy(&mut stdout, &mut io::sink()));
+        }
         Ok(Self { child, port })
     }
 
@@ -52,12 +55,17 @@ impl Server {
     /// Stops it, and tells how many milliseconds that took.
     pub(crate) fn stop(mut self) -> Result<f64> {
         let start = Instant::now();
-        self.signal(Signal::TERM);
-        let status = self.child.wait()?;
+        let status = self.end()?;
         if !status.success() {
             return Err(format!("web ended with {status}").into());
         }
         Ok(milliseconds(start))
+    }
+
+    /// Stops it, which may end it by the signal.
+    pub(crate) fn end(&mut self) -> Result<ExitStatus> {
+        self.signal(Signal::TERM);
+        Ok(self.child.wait()?)
     }
 
     fn signal(&self, signal: Signal) {
@@ -70,6 +78,10 @@ impl Server {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         stream.set_nodelay(true)?;
         Ok(Client(BufReader::new(stream)))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     fn proc(&self, file: &str) -> Result<String> {

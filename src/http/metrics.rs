@@ -1,6 +1,6 @@
 //! The listener of METRICS_PORT: Prometheus text and the health routes, in `web` and `worker`.
 
-use axum::{Router, extract::State, middleware::from_fn_with_state, routing::get};
+use axum::{Router, extract::State, routing::get};
 use prometheus::{Gauge, Opts, Registry, TextEncoder};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ pub async fn serve(app: &App, stop: &CancellationToken) -> server::Result<()> {
         .merge(Router::from(health::routes()))
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .layer(from_fn_with_state(app.clone(), middleware::observe))
+        .layer(middleware::ObserveLayer::new(app))
         .with_state(app.clone());
     let (health, stop) = (app.health.clone(), stop.clone());
     tokio::spawn(async move {

@@ -11,7 +11,7 @@ pub mod openapi;
 pub mod health;
 pub mod metrics;
 
-use axum::{Router, middleware::from_fn_with_state};
+use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::App;
@@ -30,8 +30,10 @@ pub fn router(app: App, routes: OpenApiRouter<App>) -> Router {
     Router::from(routes)
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        // From the inside out:
-        .layer(middleware::same_origin(&app.config)) // no requests caused by other sites
-        .layer(from_fn_with_state(app.clone(), middleware::observe)) // limits, ids, log, headers, panics, no Host
+        // As one layer, which boxes a request once. From the outside in:
+        .layer((
+            middleware::ObserveLayer::new(&app),  // limits, ids, log, headers, panics, no Host
+            middleware::same_origin(&app.config), // no requests caused by other sites
+        ))
         .with_state(app)
 }

@@ -1,7 +1,8 @@
 //! XI Logs: a stream of events on stdout, one JSON object a line; whoever runs the process routes it.
 
-mod json;
+mod line;
 mod stdout;
+mod json;
 
 use std::{io, io::IsTerminal, io::Write, process::ExitCode};
 
@@ -9,8 +10,7 @@ use tracing_subscriber::{Registry, filter::Targets, layer::SubscriberExt};
 
 use crate::config::{self, Config, Errors, LogFormat};
 
-use json::{Json, line};
-use stdout::Stdout;
+use {json::Json, line::line, stdout::Stdout};
 
 /// Some targets log headers, credentials, payloads or rows below these levels.
 const CAPS: &str = "trace,opentelemetry=off,sqlx::query=off,sqlx::postgres::notice=off,sqlx=info,\

@@ -32,26 +32,35 @@ impl Write for Stdout {
     }
 }
 
+/// How a write does not block.
+enum Way {
+    /// A private descriptor of the pipe that does not block: other processes may share stdout's flags.
+    Own(OwnedFd),
+    /// stdout is a regular file, which always takes what is written.
+    File,
+    /// stdout is asked first whether it takes more.
+    Asked,
+}
+
 struct Outlet {
-    /// Of our own, so that not to block is no matter of those who share stdout; else stdout itself.
-    own: Option<OwnedFd>,
+    way: Way,
     /// The end of a line that is half out: it goes first, so that no line is torn.
     rest: Vec<u8>,
     /// When the reader was last waited for.
     waited: Option<Instant>,
-    /// Dropped lines of which no line has told.
+    /// Dropped lines that no line has reported.
     untold: u64,
 }
 
 impl Outlet {
     fn open() -> Self {
-        Self { own: reopen(), rest: Vec::new(), waited: None, untold: 0 }
+        Self { way: Way::find(), rest: Vec::new(), waited: None, untold: 0 }
     }
 
     /// Writes a line, or drops it; what was dropped is told of as soon as a line can be written again.
     fn line(&mut self, line: &[u8]) {
         let message = "log lines were dropped because nobody read them";
-        if self.untold > 0 && self.put(&super::json::line("WARN", message, "dropped", self.untold)) {
+        if self.untold > 0 && self.put(&super::line::line("WARN", message, "dropped", self.untold)) {
             self.untold = 0;
         }
         if self.untold > 0 || !self.put(line) {
@@ -90,10 +99,13 @@ impl Outlet {
     }
 
     fn write(&self, bytes: &[u8]) -> rustix::io::Result<usize> {
-        match &self.own {
-            Some(own) => rustix::io::write(own, bytes),
-            None if writable(stdout(), Duration::ZERO) => rustix::io::write(stdout(), &bytes[..bytes.len().min(PIECE)]),
-            None => Err(Errno::AGAIN),
+        match &self.way {
+            Way::Own(own) => rustix::io::write(own, bytes),
+            Way::File => rustix::io::write(stdout(), bytes),
+            Way::Asked if writable(stdout(), Duration::ZERO) => {
+                rustix::io::write(stdout(), &bytes[..bytes.len().min(PIECE)])
+            }
+            Way::Asked => Err(Errno::AGAIN),
         }
     }
 
@@ -103,7 +115,8 @@ impl Outlet {
             return false;
         }
         self.waited = Some(Instant::now());
-        writable(self.own.as_ref().map_or(stdout(), AsFd::as_fd), PATIENCE)
+        let fd = if let Way::Own(own) = &self.way { own.as_fd() } else { stdout() };
+        writable(fd, PATIENCE)
     }
 }
 
@@ -114,12 +127,18 @@ fn writable(fd: BorrowedFd<'_>, patience: Duration) -> bool {
     poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0)
 }
 
+impl Way {
+    fn find() -> Self {
+        match fstat(stdout()).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Ok(FileType::Fifo) => reopen().map_or(Self::Asked, Self::Own),
+            Ok(FileType::RegularFile) => Self::File,
+            _ => Self::Asked,
+        }
+    }
+}
+
 /// Opens the pipe anew, so that only our end of it does not block.
 fn reopen() -> Option<OwnedFd> {
-    let mode = fstat(stdout()).ok()?.st_mode;
-    if FileType::from_raw_mode(mode) != FileType::Fifo {
-        return None;
-    }
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let own = open("/proc/self/fd/1", flags, Mode::empty()).ok()?;
     // More room for a reader that is late; as much as an ordinary user may ask for.
