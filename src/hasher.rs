@@ -8,16 +8,10 @@ use tokio::sync::Semaphore;
 /// How many hashes may wait for their turn.
 const QUEUE: usize = 128;
 
-/// Why a password was not hashed.
+/// Too many passwords wait to be hashed already.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Too many wait already.
-    #[error("too many passwords wait to be hashed")]
-    Busy,
-    /// The hash failed.
-    #[error("hashing: {0}")]
-    Failed(String),
-}
+#[error("too many passwords wait to be hashed")]
+pub struct Busy;
 
 /// Hashes with Argon2id (19 MiB, two passes), on at most four cores. A clone costs nothing.
 #[derive(Clone)]
@@ -35,15 +29,15 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    /// The hash of a new password, in PHC form. Errors: [`Error::Busy`] when too many wait already.
-    pub async fn hash(&self, password: String) -> Result<String, Error> {
+    /// The hash of a new password, in PHC form. Errors: too many wait already.
+    pub async fn hash(&self, password: String) -> Result<String, Busy> {
         let hash = self.run(move || Argon2::default().hash_password(password.as_bytes()));
-        hash.await?.map(|hash| hash.to_string()).map_err(failed)
+        Ok(hash.await?.expect("Argon2 hashes any password").to_string())
     }
 
     /// Whether a hash is of this password. Without a hash the answer is no, after the same work: the time it takes does
-    /// not tell whether there is an account. Errors: [`Error::Busy`] when too many wait already.
-    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Error> {
+    /// not tell whether there is an account. Errors: too many wait already.
+    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Busy> {
         self.run(move || match hash {
             Some(hash) => Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok(),
             None => {
@@ -55,20 +49,16 @@ impl Hasher {
         .await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let queued = self.queue.clone().try_acquire_owned().map_err(|_| Error::Busy)?;
-        let slot = self.slots.clone().acquire_owned().await.map_err(failed)?;
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        let queued = self.queue.clone().try_acquire_owned().map_err(|_| Busy)?;
+        let slot = self.slots.clone().acquire_owned().await.map_err(|_| Busy)?;
         // The permits go along: the work goes on when the request is dropped.
         let work = tokio::task::spawn_blocking(move || {
             let _permits = (queued, slot);
             work()
         });
-        work.await.map_err(failed)
+        Ok(work.await.expect("a hash does not panic"))
     }
-}
-
-fn failed(error: impl std::fmt::Display) -> Error {
-    Error::Failed(error.to_string())
 }
 
 /// Has glibc map each hash's memory for itself, so that it goes back to the system with the hash. By default
@@ -91,7 +81,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_hash_verifies_its_own_password_alone() -> Result<(), Error> {
+    async fn a_hash_verifies_its_own_password_alone() -> Result<(), Busy> {
         let hasher = Hasher::default();
         let hash = hasher.hash("correct horse".into()).await?;
 

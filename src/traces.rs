@@ -90,7 +90,7 @@ impl Span {
     }
 
     fn start(kind: SpanKind, name: impl FnOnce() -> String, parent: Option<&str>) -> Self {
-        let parent = parent.and_then(|parent| parent.parse().ok());
+        let parent = parent.and_then(Traceparent::parse);
         let Some((_, tracer)) = TRACES.get() else {
             return Self { traceparent: unexported(parent), exported: None };
         };

@@ -2,19 +2,29 @@
 
 use uuid::Uuid;
 
-use super::{emails, emails::Kind, store, tokens, tokens::Confirmation};
+use super::{emails, emails::Kind, store, tokens};
 use crate::{http::Result, http::problem::Problem, services::postgres::Transaction, sessions, state::App};
 
 /// Confirms an email: a sign-up's or a change's.
 pub(super) async fn confirm(app: &App, token: &str) -> Result<()> {
     let mut tx = app.db.begin().await?;
-    let Confirmation { sign_up, account, email } =
-        tokens::find_confirmation(&mut tx, token).await?.ok_or(Problem::InvalidToken)?;
-    if let Some(sign_up) = sign_up {
-        confirm_sign_up(&mut tx, token, sign_up, &email).await?;
+    let found = sqlx::query!(
+        r#"select sign_up.id as "sign_up?", email_change.account_id as "account?",
+                  coalesce(sign_up.email, email_change.email) as "email!"
+             from token
+             join outbox_email on outbox_email.id = token.email_id
+             left join sign_up on sign_up.id = outbox_email.subject_id
+             left join email_change on email_change.id = outbox_email.subject_id
+            where token.hash = $1 and token.expires_at > now()
+              and coalesce(sign_up.id, email_change.id) is not null"#,
+        &tokens::hash(token),
+    );
+    let found = found.fetch_optional(&mut tx).await?.ok_or(Problem::InvalidToken)?;
+    if let Some(sign_up) = found.sign_up {
+        confirm_sign_up(&mut tx, token, sign_up, &found.email).await?;
     }
-    if let Some(account) = account {
-        confirm_email(&mut tx, token, account, &email).await?;
+    if let Some(account) = found.account {
+        confirm_email(&mut tx, token, account, &found.email).await?;
         // Before the commit: when they cannot be revoked, nothing has changed.
         sessions::store::revoke_all(&app.redis, account).await?;
     }

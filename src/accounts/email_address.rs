@@ -1,6 +1,6 @@
 //! Email addresses, parsed at the edge.
 
-use std::fmt;
+use std::str::FromStr;
 
 use lettre::Address;
 
@@ -13,9 +13,11 @@ pub struct InvalidEmail;
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct EmailAddress(String);
 
-impl EmailAddress {
-    /// Parses what a person typed. Errors: it is not an email address.
-    pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
+impl FromStr for EmailAddress {
+    type Err = InvalidEmail;
+
+    /// Parses what a person typed.
+    fn from_str(text: &str) -> Result<Self, InvalidEmail> {
         let text = text.trim().to_lowercase();
         // Quoted local parts are legal and hide all of these; no provider gives them out.
         let odd = |c: char| c.is_control() || c.is_whitespace() || "\"<>,;:\\()[]".contains(c);
@@ -24,7 +26,9 @@ impl EmailAddress {
         }
         Ok(Self(text))
     }
+}
 
+impl EmailAddress {
     /// The address as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -36,19 +40,13 @@ impl EmailAddress {
     }
 }
 
-impl fmt::Display for EmailAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::EmailAddress;
+    use super::*;
 
     #[test]
     fn it_is_trimmed_and_lower_cased() {
-        let email = EmailAddress::parse("  Ada@Example.COM ").expect("an address");
+        let email = EmailAddress::from_str("  Ada@Example.COM ").expect("an address");
         assert_eq!((email.as_str(), email.local_part()), ("ada@example.com", "ada"));
     }
 
@@ -56,7 +54,7 @@ mod tests {
     fn what_is_no_address_is_rejected() {
         let long = format!("{}@example.com", "a".repeat(250));
         for text in ["", "ada", "ada@", "@example.com", "a\r\nbcc:b@example.com", "\"a b\"@c.de", &long] {
-            assert!(EmailAddress::parse(text).is_err(), "{text:?}");
+            assert!(text.parse::<EmailAddress>().is_err(), "{text:?}");
         }
     }
 }

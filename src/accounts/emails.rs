@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{store, tokens};
 use crate::jobs::{self, Failure, Job};
-use crate::mail::store::{Email, NewEmail};
+use crate::mail::store::Email;
 use crate::services::postgres::Transaction;
 use crate::{mail, state::App};
 
@@ -28,9 +28,9 @@ pub(super) enum Kind {
 pub(super) async fn enqueue(
     tx: &mut Transaction, kind: Kind, recipient: &str, account_id: Option<Uuid>, subject_id: Option<Uuid>,
 ) -> sqlx::Result<()> {
-    let (kind, recipient) = (json!(kind), recipient.to_owned());
-    let kind = kind.as_str().unwrap_or_default().to_owned();
-    let email = mail::store::insert(tx, &NewEmail { kind, recipient, account_id, subject_id }).await?;
+    let kind = json!(kind);
+    let kind = kind.as_str().unwrap_or_default();
+    let email = mail::store::insert(tx, kind, recipient, account_id, subject_id).await?;
     jobs::enqueue(tx, &SendAccountEmail { email }).await
 }
 

@@ -7,12 +7,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{confirm, emails, emails::Kind, limits, store, store::Account, tokens};
-use super::{email_address::EmailAddress, password::Password};
+use super::{email_address::EmailAddress, email_address::InvalidEmail, password::Password};
 use crate::{http::Result, http::problem::Problem, sessions, sessions::CurrentAccount, state::App};
 use crate::{http::extract::ClientIp, http::extract::Json, http::extract::UserAgent, services::postgres::Transaction};
 
 fn email_address(text: &str) -> Result<EmailAddress> {
-    EmailAddress::parse(text).map_err(|error| Problem::field("email", error.to_string()))
+    text.parse().map_err(|error: InvalidEmail| Problem::field("email", error.to_string()))
 }
 
 /// The password in `field`, which is to be set for an email.

@@ -13,8 +13,10 @@ mod pages;
 
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
-use crate::{jobs::Failure, jobs::Job, jobs::Task, state::App};
+use crate::{hasher::Hasher, jobs::Failure, jobs::Job, jobs::Task, services::postgres::Transaction, state::App};
+use {email_address::EmailAddress, password::Password};
 
 pub(crate) use pages::pages;
 
@@ -31,6 +33,16 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 
 /// The jobs of accounts.
 pub(crate) const JOBS: [Task; 2] = [Task::of::<emails::SendAccountEmail>(), Task::of::<CleanUpAccounts>()];
+
+/// Creates an account without a confirmation, for an operator; none if the email has one already.
+/// Errors: the password is too weak, or Postgres is unreachable.
+pub async fn create(
+    tx: &mut Transaction, email: &EmailAddress, password: String,
+) -> Result<Option<Uuid>, Box<dyn std::error::Error>> {
+    let password = Password::parse(password, email).map_err(|error| format!("the password {error}"))?;
+    let hash = Hasher::default().hash(password.into()).await?;
+    Ok(store::create(tx, email.as_str(), &hash).await?)
+}
 
 /// Deletes tokens, sign-ups and changes of email that have expired.
 #[derive(Deserialize, Serialize)]

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Password, WeakPassword> {
-        let email = EmailAddress::parse("ada.lovelace@example.com").expect("an address");
+        let email: EmailAddress = "ada.lovelace@example.com".parse().expect("an address");
         Password::parse(text.to_owned(), &email)
     }
 

@@ -33,7 +33,7 @@ pub(super) async fn create(
 /// The account, if the password is its own. Takes as long, and says the same, where there is no such
 /// account, where it is disabled, and where the email is not valid.
 async fn authenticate(app: &App, email: &str, password: String) -> Result<Account> {
-    let found = match EmailAddress::parse(email) {
+    let found = match email.parse::<EmailAddress>() {
         Ok(email) => store::find_by_email(&app.db, &email).await?,
         Err(_) => None,
     };

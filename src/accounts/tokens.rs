@@ -52,30 +52,6 @@ fn random() -> sqlx::Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// What a token confirms: the email of a sign-up or, where there is an account, of that.
-pub(super) struct Confirmation {
-    pub(super) sign_up: Option<Uuid>,
-    pub(super) account: Option<Uuid>,
-    pub(super) email: String,
-}
-
-/// What an unexpired token confirms.
-pub(super) async fn find_confirmation(tx: &mut Transaction, token: &str) -> sqlx::Result<Option<Confirmation>> {
-    let found = sqlx::query_as!(
-        Confirmation,
-        r#"select sign_up.id as "sign_up?", email_change.account_id as "account?",
-                  coalesce(sign_up.email, email_change.email) as "email!"
-             from token
-             join outbox_email on outbox_email.id = token.email_id
-             left join sign_up on sign_up.id = outbox_email.subject_id
-             left join email_change on email_change.id = outbox_email.subject_id
-            where token.hash = $1 and token.expires_at > now()
-              and coalesce(sign_up.id, email_change.id) is not null"#,
-        &hash(token),
-    );
-    found.fetch_optional(tx).await
-}
-
 /// The account whose password an unexpired token may reset, with its email.
 pub(super) async fn find_resettable(db: &Postgres, token: &str) -> sqlx::Result<Option<(Uuid, String)>> {
     let account = sqlx::query!(
@@ -110,6 +86,6 @@ pub(super) async fn delete_resets(tx: &mut Transaction, account_id: Uuid, but: O
 }
 
 /// What is stored of a token.
-fn hash(token: &str) -> Vec<u8> {
+pub(super) fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }

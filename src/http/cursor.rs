@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn window(list: &str) -> Window {
-        Window::parse(&[list.as_bytes()], None, None).unwrap_or_else(|problem| panic!("{problem}"))
+        Window::parse(&[list.as_bytes()], None, None).unwrap_or_else(|problem| panic!("{problem:?}"))
     }
 
     #[test]

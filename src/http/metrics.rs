@@ -24,7 +24,7 @@ pub async fn serve(app: &App, stop: &CancellationToken) -> server::Result<()> {
         .merge(Router::from(health::routes()))
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .layer(middleware::ObserveLayer::new(app))
+        .layer(middleware::observe_layer(app))
         .with_state(app.clone());
     let (health, stop) = (app.health.clone(), stop.clone());
     tokio::spawn(async move {

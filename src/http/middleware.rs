@@ -10,7 +10,7 @@ use axum::{http::HeaderMap, http::Uri, http::header, http::header::HeaderName, h
 use futures_util::{FutureExt, future::BoxFuture};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
-use tower::{Layer, Service};
+use tower::{Service, layer::LayerFn, layer::layer_fn};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 
@@ -43,32 +43,17 @@ pub static SECURITY: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
-/// Puts [`Observe`] around each route. A type of its own, as `from_fn` would box every request's route once more.
-#[derive(Clone)]
-pub struct ObserveLayer {
-    app: App,
-    headers: Arc<HeaderMap>,
-}
-
-impl ObserveLayer {
-    /// For the routes of a process.
-    pub fn new(app: &App) -> Self {
-        Self { app: app.clone(), headers: Arc::new(common_headers(&app.config)) }
-    }
-}
-
-impl<S> Layer<S> for ObserveLayer {
-    type Service = Observe<S>;
-
-    fn layer(&self, route: S) -> Observe<S> {
-        Observe { layer: self.clone(), route }
-    }
+/// Puts [`Observe`] around each route. Not `from_fn`, which would box every request's route once more.
+pub fn observe_layer<S>(app: &App) -> LayerFn<impl Fn(S) -> Observe<S> + Clone + use<S>> {
+    let (app, headers) = (app.clone(), Arc::new(common_headers(&app.config)));
+    layer_fn(move |route| Observe { app: app.clone(), headers: headers.clone(), route })
 }
 
 /// A route with what every request goes through.
 #[derive(Clone)]
 pub struct Observe<S> {
-    layer: ObserveLayer,
+    app: App,
+    headers: Arc<HeaderMap>,
     route: S,
 }
 
@@ -85,14 +70,15 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let Self { layer, route } = self.clone();
-        Box::pin(async move { Ok(observe(&layer, request, route).await) })
+        let Self { app, headers, route } = self.clone();
+        Box::pin(async move { Ok(observe(&app, &headers, request, route).await) })
     }
 }
 
 /// Gives the request its ids and limits, confines its panic, logs and counts its answer.
 async fn observe(
-    layer: &ObserveLayer, mut request: Request, service: impl Service<Request, Response = Response, Error = Infallible>,
+    app: &App, headers: &HeaderMap, mut request: Request,
+    service: impl Service<Request, Response = Response, Error = Infallible>,
 ) -> Response {
     let start = Instant::now();
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -116,7 +102,7 @@ async fn observe(
     forget_host(&mut request);
 
     let answer = async {
-        let answer = AssertUnwindSafe(limited(&layer.app, request, service)).catch_unwind().await;
+        let answer = AssertUnwindSafe(limited(app, request, service)).catch_unwind().await;
         let response = answer.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response());
         let (status, elapsed) = (response.status().as_u16(), start.elapsed().as_secs_f64());
         tracing::info!(status, latency_ms = (elapsed * 1e6).round() / 1e3, "request");
@@ -129,7 +115,7 @@ async fn observe(
         response.headers_mut().insert(&REQUEST_ID, request_id);
     }
     // A copy of a map takes a fifth of inserting its headers one by one.
-    let own = mem::replace(response.headers_mut(), HeaderMap::clone(&layer.headers));
+    let own = mem::replace(response.headers_mut(), headers.clone());
     response.headers_mut().extend(own);
     response
 }

@@ -32,7 +32,7 @@ pub fn router(app: App, routes: OpenApiRouter<App>) -> Router {
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         // As one layer, which boxes a request once. From the outside in:
         .layer((
-            middleware::ObserveLayer::new(&app),  // limits, ids, log, headers, panics, no Host
+            middleware::observe_layer(&app),      // limits, ids, log, headers, panics, no Host
             middleware::same_origin(&app.config), // no requests caused by other sites
         ))
         .with_state(app)

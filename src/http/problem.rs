@@ -1,22 +1,10 @@
 //! One error for every route: a problem (RFC 9457) for the client, its cause for the log.
 
-use std::fmt;
-
 use axum::response::{IntoResponse, Response};
 use axum::{http::HeaderValue, http::StatusCode, http::header::CONTENT_TYPE, http::header::RETRY_AFTER};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{context, hasher};
-
-/// What is wrong with one field of a body.
-#[derive(Clone, Debug, Serialize)]
-pub struct FieldError {
-    /// The field's name.
-    pub field: String,
-    /// A sentence for people.
-    pub message: String,
-}
 
 /// Why a request is not answered as asked. A `String` here is a cause, which is
 /// logged once and never sent, but for the one of `BadRequest`.
@@ -33,7 +21,8 @@ pub enum Problem {
     UnsupportedMediaType(&'static str),
     TooLarge,
     BodyTimeout,
-    Invalid(Vec<FieldError>),
+    /// The field of the body, and what is wrong with it, for people.
+    Invalid(String, String),
     /// A domain's own: the status, the stable end of the type, the sentence.
     Rejected(u16, &'static str, &'static str),
     InvalidToken,
@@ -51,7 +40,7 @@ pub enum Problem {
 impl Problem {
     /// One field that is not acceptable.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
+        Self::Invalid(field.into(), message.into())
     }
 
     /// The status, the stable end of the type, and the sentence.
@@ -69,7 +58,7 @@ impl Problem {
             Self::BodyTimeout => (408, "body-timeout", "The body took too long to arrive."),
             Self::TooLarge => (413, "too-large", "The body is too large."),
             Self::UnsupportedMediaType(sentence) => (415, "unsupported-media-type", sentence),
-            Self::Invalid(_) => (422, "invalid", "Some fields are not valid."),
+            Self::Invalid(..) => (422, "invalid", "Some fields are not valid."),
             Self::InvalidToken => (422, "invalid-token", "This link is not valid any more. Please ask for a new one."),
             Self::RateLimited(_) => (429, "rate-limited", "Too many attempts. Please try again later."),
             Self::Internal(_) => (500, "internal", "Something went wrong on our side."),
@@ -83,14 +72,6 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.parts().2)
-    }
-}
-
-impl std::error::Error for Problem {}
-
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, kind, sentence) = self.parts();
@@ -103,7 +84,7 @@ impl IntoResponse for Problem {
             "request_id": context::request_id(),
         });
         match &self {
-            Self::Invalid(errors) => body["errors"] = json!(errors),
+            Self::Invalid(field, message) => body["errors"] = json!([{ "field": field, "message": message }]),
             Self::NotReady(checks) => body["checks"] = checks.clone(),
             Self::Unavailable(cause) => tracing::error!(cause, "service unreachable"),
             Self::Internal(cause) => tracing::error!(cause, "a request failed"),
@@ -121,12 +102,9 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<hasher::Error> for Problem {
-    fn from(error: hasher::Error) -> Self {
-        match error {
-            hasher::Error::Busy => Self::Busy,
-            failed => Self::Internal(failed.to_string()),
-        }
+impl From<hasher::Busy> for Problem {
+    fn from(_: hasher::Busy) -> Self {
+        Self::Busy
     }
 }
 

@@ -51,13 +51,8 @@ struct Worker {
     interrupt: CancellationToken,
 }
 
-/// How a job's run ended.
-enum Outcome {
-    Done,
-    Failed(Failure),
-    Interrupted,
-    Lost,
-}
+/// How a job's run ended: none if it was not run to its end.
+type Outcome = Option<Result<(), Failure>>;
 
 impl Worker {
     /// Takes jobs for free slots until `stop`.
@@ -148,7 +143,7 @@ impl Worker {
         let outcome = context::scope(context, self.attempt(task, job, lease)).instrument(span.clone()).await;
         // It is not renewed while its outcome is recorded, so that it cannot be called lost once it is deleted.
         self.leases().remove(&id);
-        if let Outcome::Failed(failure) = &outcome {
+        if let Some(Err(failure)) = &outcome {
             trace.failed(failure);
         }
         self.record(task, id, attempt, lease, &outcome).instrument(span).await;
@@ -157,20 +152,15 @@ impl Worker {
     /// Runs a job within its limits. A panic is a failure.
     async fn attempt(&self, task: &Task, job: Taken, lease: &Lease) -> Outcome {
         if job.attempts > task.max_attempts {
-            return Outcome::Failed(Failure::Dead("it was taken again and again, and never ended".into()));
+            return Some(Err(Failure::Dead("it was taken again and again, and never ended".into())));
         }
         let work = AssertUnwindSafe((task.run)(self.app.clone(), job.payload)).catch_unwind();
-        tokio::select! {
-            biased;
-            () = self.interrupt.cancelled() => Outcome::Interrupted,
-            result = lease.run(timeout(task.timeout, work)) => match result {
-                Some(Ok(Ok(Ok(())))) => Outcome::Done,
-                Some(Ok(Ok(Err(failure)))) => Outcome::Failed(failure),
-                Some(Ok(Err(_))) => Outcome::Failed(Failure::Retry("the job panicked".into())),
-                Some(Err(_)) => Outcome::Failed(Failure::Retry(format!("the job ran for more than {:?}", task.timeout))),
-                None => Outcome::Lost,
-            },
-        }
+        let result = self.interrupt.run_until_cancelled(lease.run(timeout(task.timeout, work))).await??;
+        Some(match result {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Failure::Retry("the job panicked".into())),
+            Err(_) => Err(Failure::Retry(format!("the job ran for more than {:?}", task.timeout))),
+        })
     }
 
     /// Records the outcome, as long as the lease lasts: if Postgres is away for longer, the job is run again.
@@ -179,12 +169,9 @@ impl Worker {
         let dead = |failure: &Failure| matches!(failure, Failure::Dead(_)) || attempt >= task.max_attempts;
         let recorded = loop {
             let result = match outcome {
-                Outcome::Done => queue::complete(db, id, token).await,
-                Outcome::Failed(failure) => {
-                    queue::release(db, id, token, Some(&failure.to_string()), dead(failure)).await
-                }
-                Outcome::Interrupted => queue::release(db, id, token, None, false).await,
-                Outcome::Lost => Ok(false),
+                Some(Ok(())) => queue::complete(db, id, token).await,
+                Some(Err(failure)) => queue::release(db, id, token, Some(&failure.to_string()), dead(failure)).await,
+                None => queue::release(db, id, token, None, false).await,
             };
             match result {
                 Ok(recorded) => break recorded,
@@ -194,10 +181,10 @@ impl Worker {
         };
         match outcome {
             _ if !recorded => tracing::warn!(attempt, "job lost: its lease is over, it is run again"),
-            Outcome::Failed(failure) if dead(failure) => tracing::error!(attempt, error = %failure, "job dead"),
-            Outcome::Failed(failure) => tracing::warn!(attempt, error = %failure, "job failed, will be retried"),
-            Outcome::Interrupted => tracing::info!(attempt, "job handed back"),
-            _ => tracing::info!(attempt, "job done"),
+            Some(Ok(())) => tracing::info!(attempt, "job done"),
+            Some(Err(failure)) if dead(failure) => tracing::error!(attempt, error = %failure, "job dead"),
+            Some(Err(failure)) => tracing::warn!(attempt, error = %failure, "job failed, will be retried"),
+            None => tracing::info!(attempt, "job handed back"),
         }
     }
 

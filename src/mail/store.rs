@@ -6,20 +6,8 @@ use uuid::Uuid;
 
 use crate::{context, services::postgres::Postgres, services::postgres::Transaction};
 
-/// An email to send.
-pub struct NewEmail {
-    /// What it says: a name of the domain that sends it.
-    pub kind: String,
-    /// An email address.
-    pub recipient: String,
-    /// Whose email it is: it goes with the account.
-    pub account_id: Option<Uuid>,
-    /// The row that it is about, in a table of its domain.
-    pub subject_id: Option<Uuid>,
-}
-
 /// An email that was not sent yet.
-#[allow(missing_docs, reason = "the fields are those of the new email")]
+#[allow(missing_docs, reason = "the fields are columns")]
 pub struct Email {
     pub id: Uuid,
     pub kind: String,
@@ -27,17 +15,20 @@ pub struct Email {
     pub subject_id: Option<Uuid>,
 }
 
-/// Stores an email in the caller's transaction; answers its id, for the job that sends it.
-pub async fn insert(tx: &mut Transaction, email: &NewEmail) -> sqlx::Result<Uuid> {
+/// Stores an email in the caller's transaction; answers its id, for the job that sends it. `kind` is a name of the domain
+/// that sends it, and `subject_id` the row that it is about; it goes with the account.
+pub async fn insert(
+    tx: &mut Transaction, kind: &str, recipient: &str, account_id: Option<Uuid>, subject_id: Option<Uuid>,
+) -> sqlx::Result<Uuid> {
     let id = sqlx::query_scalar!(
         "insert into outbox_email (id, kind, recipient, account_id, subject_id, request_id)
          values ($1, $2, $3, $4, $5, $6)
       returning id",
         Uuid::now_v7(),
-        email.kind,
-        email.recipient,
-        email.account_id,
-        email.subject_id,
+        kind,
+        recipient,
+        account_id,
+        subject_id,
         context::current().and_then(|context| context.request_id),
     );
     id.fetch_one(tx).await

@@ -49,7 +49,7 @@ pub(super) async fn update(
     let Image { width, height, .. } = image;
     tracing::info!(note.id = %id, content_type, width, height, "image received");
     image_store::insert_upload(&app.db, key).await?;
-    put(&app.storage, key, "", image).await?;
+    put(&app.storage, key, "", image).await.map_err(Problem::Unavailable)?;
     let mut tx = app.db.begin().await?;
     let note = image_store::set_image(&mut tx, account_id, id, key, content_type).await?.ok_or(Problem::NotFound)?;
     jobs::enqueue(&mut tx, &PreviewImage { key }).await?;

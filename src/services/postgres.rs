@@ -172,18 +172,14 @@ macro_rules! executor {
         impl<'c> Executor<'c> for $type {
             type Database = sqlx::Postgres;
 
-            fn fetch_many<'e, 'q: 'e, E>($self, query: E) -> BoxStream<'e, sqlx::Result<Answer>>
-            where
-                'c: 'e,
-                E: 'q + Execute<'q, sqlx::Postgres>,
+            fn fetch_many<'e, 'q: 'e, E: 'q + Execute<'q, sqlx::Postgres>>($self, query: E) -> BoxStream<'e, sqlx::Result<Answer>>
+            where 'c: 'e,
             {
                 whole($timeout($inner.fetch_many(query).try_collect()))
             }
 
-            fn fetch_optional<'e, 'q: 'e, E>($self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
-            where
-                'c: 'e,
-                E: 'q + Execute<'q, sqlx::Postgres>,
+            fn fetch_optional<'e, 'q: 'e, E: 'q + Execute<'q, sqlx::Postgres>>($self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+            where 'c: 'e,
             {
                 $timeout($inner.fetch_optional(query)).boxed()
             }
