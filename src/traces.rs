@@ -8,9 +8,8 @@ use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{SpanExporter as Otlp, WithHttpConfig};
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span as SdkSpan, SpanData, SpanExporter};
-use opentelemetry_sdk::{Resource, error::OTelSdkResult};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracer, SdkTracerProvider, SpanData, SpanExporter};
+use opentelemetry_sdk::{Resource, error::OTelSdkResult, trace::Span as SdkSpan};
 use reqwest::{Certificate, Client, redirect::Policy};
 use tokio::{runtime::Handle, task::spawn_blocking};
 

@@ -5,10 +5,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{store, tokens};
-use crate::jobs::{self, Failure, Job};
-use crate::mail::store::Email;
 use crate::services::postgres::Transaction;
-use crate::{mail, state::App};
+use crate::{jobs, jobs::Failure, jobs::Job, mail, mail::store::Email, state::App};
 
 /// What an email is about, by its name in the outbox.
 #[derive(Deserialize, Serialize)]

@@ -1,6 +1,6 @@
 //! What each route of an account does.
 
-use axum::{extract::State, http::StatusCode, http::header::SET_COOKIE, response::IntoResponse};
+use axum::{extract::State, http::HeaderMap, http::StatusCode, http::header::SET_COOKIE, response::IntoResponse};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{confirm, emails, emails::Kind, limits, store, store::Account, tokens};
 use super::{email_address::EmailAddress, email_address::InvalidEmail, password::Password};
 use crate::{http::Result, http::problem::Problem, sessions, sessions::CurrentAccount, state::App};
-use crate::{http::extract::ClientIp, http::extract::Json, http::extract::UserAgent, services::postgres::Transaction};
+use crate::{http::extract::ClientIp, http::extract::Json, http::extract::user_agent, services::postgres::Transaction};
 
 fn email_address(text: &str) -> Result<EmailAddress> {
     text.parse().map_err(|error: InvalidEmail| Problem::field("email", error.to_string()))
@@ -189,7 +189,7 @@ pub(super) struct PasswordChange {
 #[utoipa::path(put, path = "/accounts/current/password", tag = "accounts", security(("session" = [])),
     responses((status = 204, headers(("Set-Cookie"))), (status = 429)))]
 pub(super) async fn change_password(
-    State(app): State<App>, ClientIp(ip): ClientIp, UserAgent(user_agent): UserAgent, current: CurrentAccount,
+    State(app): State<App>, ClientIp(ip): ClientIp, current: CurrentAccount, headers: HeaderMap,
     Json(body): Json<PasswordChange>,
 ) -> Result<impl IntoResponse> {
     let account = confirmed(&app, ip, &current, body.current_password).await?;
@@ -202,7 +202,7 @@ pub(super) async fn change_password(
     emails::enqueue(&mut tx, Kind::PasswordChanged, &email, Some(account.id), None).await?;
     // Before the commit: when they cannot be revoked, nothing has changed.
     sessions::store::revoke_all(&app.redis, account.id).await?;
-    let (session, _) = sessions::store::create(&app, account.id, &user_agent).await?;
+    let (session, _) = sessions::store::create(&app, account.id, user_agent(&headers)).await?;
     tx.commit().await?;
     let cookie = sessions::cookie(&app.config, Some(&session));
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]))

@@ -5,19 +5,18 @@ use uuid::Uuid;
 
 use super::{email_address::EmailAddress, handlers::Credentials, limits, store, store::Account};
 use crate::{http::Result, http::problem::Problem, sessions, sessions::store::Session, state::App};
-use crate::{http::extract::ClientIp, http::extract::Json, http::extract::UserAgent, sessions::handlers::Device};
+use crate::{http::extract::ClientIp, http::extract::Json, http::extract::user_agent, sessions::handlers::Device};
 
 /// Signs in: always under a new id, whatever cookie came along.
 #[utoipa::path(post, path = "/sessions", tag = "sessions",
     responses((status = 201, body = Device, headers(("Set-Cookie"))), (status = 401), (status = 429)))]
 pub(super) async fn create(
-    State(app): State<App>, ClientIp(ip): ClientIp, UserAgent(user_agent): UserAgent, headers: HeaderMap,
-    Json(credentials): Json<Credentials>,
+    State(app): State<App>, ClientIp(ip): ClientIp, headers: HeaderMap, Json(credentials): Json<Credentials>,
 ) -> Result<impl IntoResponse> {
     let Credentials { email, password } = credentials;
     limits::check_sign_in(&app, ip, &email).await?;
     let account = authenticate(&app, &email, password).await?;
-    let (value, session) = sessions::store::create(&app, account.id, &user_agent).await?;
+    let (value, session) = sessions::store::create(&app, account.id, user_agent(&headers)).await?;
     confirm(&app, &account, &session).await?;
     if let Some(old) = sessions::presented(&app.config, &headers) {
         sessions::store::revoke_presented(&app.redis, &old).await?;

@@ -3,9 +3,9 @@
 use std::{error::Error, process::ExitCode};
 
 use app::accounts::{self, email_address::EmailAddress, store};
-use app::services::postgres::{Postgres, Transaction};
-use app::services::redis::Redis;
-use app::{config::Config, sessions};
+use app::{
+    config::Config, services::postgres::Postgres, services::postgres::Transaction, services::redis::Redis, sessions,
+};
 use clap::Parser;
 use uuid::Uuid;
 

@@ -120,18 +120,10 @@ fn address(hop: &str) -> Option<IpAddr> {
     ip.or_else(|| hop.parse().ok().map(|address: SocketAddr| address.ip()))
 }
 
-/// What the client says that it is: at most 200 characters, none of them for control.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserAgent(pub String);
-
-impl<S: Send + Sync> FromRequestParts<S> for UserAgent {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let value = parts.headers.get(USER_AGENT).map_or(&[][..], |value| value.as_bytes());
-        let text = String::from_utf8_lossy(value);
-        Ok(Self(text.chars().filter(|c| !c.is_control()).take(200).collect()))
-    }
+/// What the client reports as its name: at most 200 characters, none of them for control.
+pub fn user_agent(headers: &HeaderMap) -> String {
+    let value = headers.get(USER_AGENT).map_or(&[][..], |value| value.as_bytes());
+    String::from_utf8_lossy(value).chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 #[cfg(test)]

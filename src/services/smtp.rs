@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor, transport::smtp, transport::smtp::response::Code};
-use lettre::{message::Message, transport::smtp::authentication::Credentials};
+use lettre::transport::smtp::{self, authentication::Credentials, response::Code};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor, message::Message};
 use tokio::time::timeout;
 use url::Url;
 

@@ -46,7 +46,7 @@ static REVOKE_ALL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!(
 ///
 /// # Panics
 /// The system has no randomness to give.
-pub(crate) async fn create(app: &App, account_id: Uuid, user_agent: &str) -> RedisResult<(String, Session)> {
+pub(crate) async fn create(app: &App, account_id: Uuid, user_agent: String) -> RedisResult<(String, Session)> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).expect("the system gives random bytes");
     let longest = app.config.session_max_seconds;
@@ -56,7 +56,7 @@ pub(crate) async fn create(app: &App, account_id: Uuid, user_agent: &str) -> Red
         account_id,
         created_at,
         expires_at: created_at.saturating_add_unsigned(longest),
-        user_agent: user_agent.to_owned(),
+        user_agent,
     };
     let mut script = CREATE.key(format!("session:{}", digest(&secret)));
     script.key(index(account_id)).arg(serde_json::json!(session).to_string());
