@@ -42,5 +42,3 @@ create table job_schedule (
     every interval not null,
     due   timestamptz not null default now()
 );
-
-insert into job_schedule (task, every) values ('clean_up_accounts', '10 minutes');

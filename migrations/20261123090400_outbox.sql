@@ -41,4 +41,4 @@ create table token (
 -- An email's tokens go with it, and a newer reset invalidates those of the older.
 create index token_email_id on token (email_id);
 
-insert into job_schedule (task, every) values ('clean_up_outbox', '10 minutes');
+insert into job_schedule (task, every) values ('clean_up', '10 minutes');

@@ -20,7 +20,7 @@ pub fn run<A: Parser>(task: impl AsyncFnOnce(A, Config) -> Result<String, Error>
 /// Runs an admin task that has looked at its arguments already.
 pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<String, Error>) -> ExitCode {
     let ended = Config::from_env().map_err(Error::from).and_then(|config| {
-        release::start("admin", &config.release_id);
+        release::start("admin");
         let runtime = Runtime::new()?;
         let result = runtime.block_on(task(config));
         // Does not wait for a look-up of a name that still runs.
@@ -79,8 +79,7 @@ pub fn describe(about: &'static str) {
 fn named(command: Command) -> Command {
     let program = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
-    let id = config::variable("RELEASE_ID").unwrap_or_else(|| "dev".into());
-    let release::Version { version, commit, release, .. } = release::of("admin", id);
+    let release::Version { version, commit, release, .. } = release::of("admin");
     let version = format!("{version} (commit {commit}, release {release})");
     command.display_name(name).version(version)
 }

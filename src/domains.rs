@@ -5,7 +5,7 @@ use std::error::Error;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-use crate::{accounts, config::Config, jobs::Task, mail, services::postgres::Transaction, sessions, state::App};
+use crate::{accounts, config::Config, jobs::Task, services::postgres::Transaction, sessions, state::App};
 use crate::{demo, notes}; // the demo: delete me
 
 /// The API below its prefix, and the pages beside it.
@@ -20,8 +20,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// The jobs that a worker runs.
 pub fn jobs() -> Vec<Task> {
     [
-        &mail::JOBS[..],
-        &accounts::JOBS,
+        &accounts::JOBS[..],
         &notes::JOBS, // the demo: delete me
     ]
     .concat()

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use crate::{admin, http, logs, release, server, shutdown, traces};
-use crate::{config::Config, config::variable, state::App, state::Handles};
+use crate::{config::Config, state::App, state::Handles};
 
 /// Runs a process: config, logs, the handles to the services, then `run` until `stop`.
 pub async fn run(
@@ -13,14 +13,11 @@ pub async fn run(
 ) -> ExitCode {
     admin::describe(about);
     let stop = shutdown::requested();
+    release::start(name);
     let config = match Config::from_env() {
         Ok(config) => config,
-        Err(errors) => {
-            release::start(name, &variable("RELEASE_ID").unwrap_or_else(|| "dev".into()));
-            return logs::fail(&errors);
-        }
+        Err(errors) => return logs::fail(&errors),
     };
-    release::start(name, &config.release_id);
     logs::start(&config);
     let ended: server::Result<()> = async {
         traces::start(&config)?;

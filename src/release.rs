@@ -6,6 +6,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use crate::config::variable;
+
 /// The name of the package.
 pub const NAME: &str = env!("CARGO_PKG_NAME");
 
@@ -32,20 +34,21 @@ pub struct Version {
 /// Set once, at start. A static, since a log line and a panic have no state to ask.
 static RUNNING: OnceLock<Version> = OnceLock::new();
 
-/// Names the process and the release that it runs; later calls do nothing.
-pub fn start(process: &'static str, release: &str) {
-    RUNNING.get_or_init(|| of(process, release.to_owned()));
+/// Names the process; later calls do nothing.
+pub fn start(process: &'static str) {
+    RUNNING.get_or_init(|| of(process));
 }
 
 /// What runs in this process.
 pub fn running() -> &'static Version {
-    RUNNING.get_or_init(|| of("unknown", "unknown".into()))
+    RUNNING.get_or_init(|| of("unknown"))
 }
 
-/// What this program is, in a process of this type and of this release.
-pub fn of(process: &'static str, release: String) -> Version {
+/// What this program is, in a process of this type. It needs no config, which may be wrong.
+pub fn of(process: &'static str) -> Version {
     let host = rustix::system::uname();
     let instance = format!("{}.{}", host.nodename().to_string_lossy(), std::process::id());
     let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("COMMIT"));
+    let release = variable("RELEASE_ID").unwrap_or_else(|| "dev".into());
     Version { name: NAME, version, commit, release, process, instance, started_at: OffsetDateTime::now_utc() }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{store, tokens};
+use super::{email_address::InvalidEmail, store, tokens};
 use crate::services::postgres::Transaction;
 use crate::{jobs, jobs::Failure, jobs::Job, mail, mail::store::Email, state::App};
 
@@ -74,7 +74,8 @@ async fn content(app: &App, email: &Email) -> Result<Content, Failure> {
 
 /// An email that asks to confirm its recipient, unless that has an account, or the request is gone.
 async fn confirmation(app: &App, email: &Email, template: &'static str) -> Result<Content, Failure> {
-    if store::is_taken(&app.db, &email.recipient).await? {
+    let recipient = email.recipient.parse().map_err(|error: InvalidEmail| Failure::Dead(error.to_string()))?;
+    if store::find_by_email(&app.db, &recipient).await?.is_some() {
         return Ok(Some((include_str!("templates/registered.txt"), String::new())));
     }
     let token = tokens::mint_confirmation(&app.db, email).await?;

@@ -20,7 +20,7 @@ pub(super) async fn check_sign_in(app: &App, ip: IpAddr, email: &str) -> Result<
 
 /// Forgets the tries at an account from a network: the last one was its owner's.
 pub(super) async fn reset_sign_in(app: &App, ip: IpAddr, email: &str) -> Result<()> {
-    limit::reset(&app.redis, &sign_in_key(ip, email)).await
+    Ok(app.redis.run(redis::cmd("DEL").arg(sign_in_key(ip, email))).await?)
 }
 
 /// Counts a sign-up, a verification, or a request for or a setting of a new password.

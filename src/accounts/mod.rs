@@ -32,7 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 }
 
 /// The jobs of accounts.
-pub(crate) const JOBS: [Task; 2] = [Task::of::<emails::SendAccountEmail>(), Task::of::<CleanUpAccounts>()];
+pub(crate) const JOBS: [Task; 2] = [Task::of::<emails::SendAccountEmail>(), Task::of::<CleanUp>()];
 
 /// Creates an account without a confirmation, for an operator; none if the email has one already.
 /// Errors: the password is too weak, or Postgres is unreachable.
@@ -44,16 +44,16 @@ pub async fn create(
     Ok(store::create(tx, email.as_str(), &hash).await?)
 }
 
-/// Deletes tokens, sign-ups and changes of email that have expired.
+/// Deletes what has expired: tokens, sign-ups, changes of email, and emails.
 #[derive(Deserialize, Serialize)]
-struct CleanUpAccounts {}
+struct CleanUp {}
 
-impl Job for CleanUpAccounts {
-    const NAME: &'static str = "clean_up_accounts";
+impl Job for CleanUp {
+    const NAME: &'static str = "clean_up";
 
     async fn run(self, app: App) -> Result<(), Failure> {
         let rows = store::delete_expired(&app.db).await?;
-        tracing::info!(rows, "accounts cleaned up");
+        tracing::info!(rows, "cleaned up");
         Ok(())
     }
 }

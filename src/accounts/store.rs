@@ -71,12 +71,6 @@ pub(crate) async fn lock(tx: &mut Transaction, id: Uuid, password_hash: Option<&
     email.fetch_optional(tx).await
 }
 
-/// Whether an email has an account.
-pub(super) async fn is_taken(db: &Postgres, email: &str) -> sqlx::Result<bool> {
-    let account = sqlx::query_scalar!("select id from account where email = $1", email);
-    Ok(account.fetch_optional(db).await?.is_some())
-}
-
 /// Adds an account, and drops the sign-ups of its email; none if the email is taken.
 pub async fn create(tx: &mut Transaction, email: &str, password_hash: &str) -> sqlx::Result<Option<Uuid>> {
     // First, since who confirms one of them has locked it before the email is taken.
@@ -180,7 +174,8 @@ async fn delete_email_change(tx: &mut Transaction, account_id: Uuid) -> sqlx::Re
     change.execute(tx).await.map(drop)
 }
 
-/// Deletes what has expired: tokens at once, sign-ups and changes of email after a week. Answers how many rows.
+/// Deletes what has expired: tokens at once, sign-ups and changes of email after a week, emails after a month. Answers
+/// how many rows.
 pub(super) async fn delete_expired(db: &Postgres) -> sqlx::Result<u64> {
     // After a long absence of workers there is more to delete than a query of a request may take.
     let (mut tx, mut rows) = (db.begin_slow(Duration::from_secs(30)).await?, 0);
@@ -191,6 +186,7 @@ pub(super) async fn delete_expired(db: &Postgres) -> sqlx::Result<u64> {
     ] {
         rows += delete.execute(&mut tx).await?.rows_affected();
     }
+    rows += mail::store::delete_old(&mut tx).await?;
     tx.commit().await?;
     Ok(rows)
 }

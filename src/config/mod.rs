@@ -107,11 +107,10 @@ impl Config {
     /// The effective config, a variable a line, secrets redacted.
     pub fn show(&self) -> String {
         let line = |variable: &Variable| {
-            let value = self.values.get(variable.name);
-            let shown = value.map_or("", |value| match variable.secret() {
-                true => "[redacted]",
-                false => value.expose_secret(),
-            });
+            let shown = match self.values.get(variable.name) {
+                Some(_) if variable.secret() => "[redacted]",
+                value => value.map_or("", |value| value.expose_secret()),
+            };
             format!("{}={shown}\n", variable.name)
         };
         VARIABLES.iter().map(line).collect()

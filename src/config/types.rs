@@ -27,11 +27,9 @@ pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr>(from: D) -> Result<T
 }
 
 /// A number within bounds.
-pub(super) fn number<'de, D, N, const LEAST: u32, const MOST: u32>(from: D) -> Result<N, D::Error>
-where
-    D: Deserializer<'de>,
-    N: TryFrom<u32>,
-{
+pub(super) fn number<'de, D: Deserializer<'de>, N: TryFrom<u32>, const LEAST: u32, const MOST: u32>(
+    from: D,
+) -> Result<N, D::Error> {
     by(from, |text| N::try_from(text.parse().ok().filter(|number| (LEAST..=MOST).contains(number))?).ok())
 }
 

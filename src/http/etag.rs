@@ -33,11 +33,6 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 pub(crate) struct IfNoneMatch(Vec<String>);
 
 impl IfNoneMatch {
-    /// Whether the client has this version.
-    pub(crate) fn matches(&self, version: i64) -> bool {
-        self.has(&etag(version))
-    }
-
     /// Whether the client has what is known by this ETag.
     pub(crate) fn has(&self, etag: &str) -> bool {
         self.0.iter().any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)

@@ -27,11 +27,6 @@ pub(crate) async fn check(redis: &Redis, limits: &[(String, u32, u64)]) -> Resul
     Ok(())
 }
 
-/// Gives a limit back in full.
-pub(crate) async fn reset(redis: &Redis, key: &str) -> Result<()> {
-    Ok(redis.run(redis::cmd("DEL").arg(key)).await?)
-}
-
 /// The key of a limit. It holds a hash of its subject, which may be personal.
 pub(crate) fn key(policy: &str, subject: &str) -> String {
     format!("limit:{policy}:{}", digest(subject.as_bytes()))

@@ -17,8 +17,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// The contract of this API.
 #[utoipa::path(get, path = "/openapi.json", tag = "process", responses((status = 200, body = Object)))]
 async fn show() -> impl IntoResponse {
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")];
-    (headers, include_str!("../../openapi.json"))
+    page("application/json", include_str!("../../openapi.json"))
 }
 
 /// The contract, to read.

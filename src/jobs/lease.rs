@@ -16,7 +16,8 @@ pub(super) struct Lease {
     /// The token of the job's take.
     pub(super) token: Uuid,
     ends: Mutex<Instant>,
-    lost: CancellationToken,
+    /// Cancelled when another worker has it.
+    pub(super) lost: CancellationToken,
 }
 
 impl Lease {
@@ -28,11 +29,6 @@ impl Lease {
     /// It was renewed after `before`.
     pub(super) fn renew(&self, before: Instant) {
         *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = before + LEASE - MARGIN;
-    }
-
-    /// Aborts the job: another worker has it, or may have it.
-    pub(super) fn lose(&self) {
-        self.lost.cancel();
     }
 
     /// Whether the job may be another worker's. This process may have been stopped for long, so it looks at the clock.

@@ -15,7 +15,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::{context, release, services::postgres::Transaction, services::smtp::SendError, state::App};
+use crate::{context, release, services::postgres::Transaction, state::App};
 
 /// How a job failed.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +31,6 @@ pub enum Failure {
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         Self::Retry(error.to_string())
-    }
-}
-
-impl From<SendError> for Failure {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Temporary(reply) => Self::Retry(reply),
-            SendError::Permanent(reply) => Self::Dead(reply),
-        }
     }
 }
 

@@ -14,8 +14,8 @@ use crate::{context, context::Context, state::App, traces};
 
 /// From one look at an empty queue to the next, on average. Nobody listens: a pooler does not pass notifications on.
 const POLL_MS: u64 = 500;
-const RENEW_EVERY: Duration = Duration::from_secs(5);
-const SCHEDULE_EVERY: Duration = Duration::from_secs(1);
+/// A third of a lease.
+const TICK: Duration = Duration::from_secs(5);
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs jobs until `stop`, whatever happens to Postgres meanwhile; running ones then have `grace` to finish.
@@ -29,7 +29,7 @@ pub async fn run(app: App, tasks: Vec<Task>, stop: &CancellationToken, grace: Du
         interrupt: CancellationToken::new(),
         app,
     });
-    let _renewing = AbortOnDropHandle::new(tokio::spawn(worker.clone().renew()));
+    let _tending = AbortOnDropHandle::new(tokio::spawn(worker.clone().tend()));
     worker.work(stop).await;
     worker.running.close();
     if timeout(grace, worker.running.wait()).await.is_err() {
@@ -57,14 +57,10 @@ type Outcome = Option<Result<(), Failure>>;
 impl Worker {
     /// Takes jobs for free slots until `stop`.
     async fn work(self: &Arc<Self>, stop: &CancellationToken) {
-        let (mut scheduled, mut reachable) = (None, true);
+        let mut reachable = true;
         while let Some(Ok(slot)) = stop.run_until_cancelled(self.slots.clone().acquire_owned()).await {
             // Not cancelled halfway: a job that was taken must be run or handed back.
-            let result = async {
-                self.schedule(&mut scheduled).await?;
-                self.fill(slot).await
-            };
-            let result = result.await;
+            let result = self.fill(slot).await;
             match &result {
                 Err(error) if reachable => tracing::warn!(%error, "job queue unreachable"),
                 Ok(_) if !reachable => tracing::info!("job queue recovered"),
@@ -76,16 +72,6 @@ impl Worker {
                 stop.run_until_cancelled(sleep(poll_pause())).await;
             }
         }
-    }
-
-    /// Adds the periodic jobs that are due, unless it has just done so.
-    async fn schedule(&self, last: &mut Option<Instant>) -> sqlx::Result<()> {
-        let now = Instant::now();
-        if last.is_none_or(|last| now >= last + SCHEDULE_EVERY) {
-            queue::add_scheduled(&self.app.db, &self.names).await?;
-            *last = Some(now);
-        }
-        Ok(())
     }
 
     /// Takes a job for `slot` and for each other free one. Answers whether there were as many.
@@ -107,15 +93,15 @@ impl Worker {
         Ok(filled)
     }
 
-    /// Renews the leases of running jobs, and aborts those that are another worker's by now.
-    async fn renew(self: Arc<Self>) {
-        let mut ticks = interval(RENEW_EVERY);
+    /// Now and then: adds the periodic jobs that are due, renews the leases of running jobs, and aborts those that are
+    /// another worker's by now.
+    async fn tend(self: Arc<Self>) {
+        let mut ticks = interval(TICK);
         loop {
             ticks.tick().await;
+            // It is reported where jobs are taken.
+            let _ = queue::add_scheduled(&self.app.db, &self.names).await;
             let running: Vec<_> = self.leases().iter().map(|(id, lease)| (*id, lease.clone())).collect();
-            if running.is_empty() {
-                continue;
-            }
             let (ids, tokens): (Vec<_>, Vec<_>) = running.iter().map(|(id, lease)| (*id, lease.token)).unzip();
             let before = Instant::now();
             let renewed = queue::renew(&self.app.db, &ids, &tokens).await;
@@ -123,7 +109,7 @@ impl Worker {
                 match &renewed {
                     Ok(ids) if ids.contains(&id) => lease.renew(before),
                     Err(_) if !lease.is_over() => {}
-                    _ => lease.lose(),
+                    _ => lease.lost.cancel(),
                 }
             }
         }

@@ -7,19 +7,19 @@ pub mod store;
 
 use lettre::message::{Mailbox, Message, MultiPart};
 use lettre::{Address, message::header::HeaderName, message::header::HeaderValue};
-use serde::{Deserialize, Serialize};
 
-use crate::{config::Config, jobs::Failure, jobs::Job, jobs::Task, state::App};
+use crate::{config::Config, jobs::Failure, services::smtp::SendError, state::App};
 use store::Email;
-
-/// The jobs of the outbox.
-pub(crate) const JOBS: [Task; 1] = [Task::of::<CleanUpOutbox>()];
 
 /// Sends an email that was not sent yet, and records that. `template` is a text: the subject, an empty line, and
 /// paragraphs; the one that is `{link}` becomes a link.
 /// Errors: a failure for now when a service is unreachable; for good when the mail server rejects the email.
 pub async fn deliver(app: &App, email: &Email, template: &str, link: &str) -> Result<(), Failure> {
-    app.mailer.send(message(&app.config, email, template, link)?).await?;
+    let sent = app.mailer.send(message(&app.config, email, template, link)?).await;
+    sent.map_err(|error| match error {
+        SendError::Temporary(reply) => Failure::Retry(reply),
+        SendError::Permanent(reply) => Failure::Dead(reply),
+    })?;
     Ok(store::set_sent(&app.db, email.id).await?)
 }
 
@@ -55,20 +55,6 @@ fn html(subject: &str, body: &str, link: &str) -> String {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// Deletes emails after a month.
-#[derive(Deserialize, Serialize)]
-struct CleanUpOutbox {}
-
-impl Job for CleanUpOutbox {
-    const NAME: &'static str = "clean_up_outbox";
-
-    async fn run(self, app: App) -> Result<(), Failure> {
-        let rows = store::delete_old(&app.db).await?;
-        tracing::info!(rows, "emails cleaned up");
-        Ok(())
-    }
 }
 
 #[cfg(test)]

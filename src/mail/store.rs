@@ -1,7 +1,6 @@
 //! Emails in Postgres, which is all that can fail here.
 
 use sqlx::PgExecutor;
-use tokio::time::Duration;
 use uuid::Uuid;
 
 use crate::{context, services::postgres::Postgres, services::postgres::Transaction};
@@ -62,11 +61,7 @@ pub async fn delete_to(executor: impl PgExecutor<'_>, recipient: &str) -> sqlx::
 }
 
 /// Deletes what is older than a month; answers how many rows.
-pub(super) async fn delete_old(db: &Postgres) -> sqlx::Result<u64> {
-    // After a long absence of workers there is more to delete than a query of a request may take.
-    let mut tx = db.begin_slow(Duration::from_secs(30)).await?;
+pub async fn delete_old(tx: &mut Transaction) -> sqlx::Result<u64> {
     let old = sqlx::query!("delete from outbox_email where created_at < now() - interval '30 days'");
-    let rows = old.execute(&mut tx).await?.rows_affected();
-    tx.commit().await?;
-    Ok(rows)
+    Ok(old.execute(tx).await?.rows_affected())
 }

@@ -41,7 +41,7 @@ pub(super) async fn show(
     State(app): State<App>, current: CurrentAccount, known: IfNoneMatch, Path(id): Path<Uuid>,
 ) -> Result<Response> {
     let note = store::find(&app.db, current.account_id, id).await?.ok_or(Problem::NotFound)?;
-    if known.matches(note.version) {
+    if known.has(&etag(note.version)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(note.version))]).into_response());
     }
     Ok(note.into_response())

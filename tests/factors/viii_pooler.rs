@@ -48,9 +48,7 @@ async fn the_schedule_runs_once_and_a_killed_workers_job_is_taken_over() {
     let account = Account::new();
     Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
     let first = deploy.copy().through("SMTP_URL", mail.port).worker();
-    first
-        .log("the schedule has run", |line| line["message"] == "job done" && line["task"] == "clean_up_accounts")
-        .await;
+    first.log("the schedule has run", |line| line["message"] == "job done" && line["task"] == "clean_up").await;
     let mut db = deploy.connection().await;
     until("the email is about to be sent", SOON, async || {
         let running = "select count(*) from job where token is not null and task = 'send_account_email'";

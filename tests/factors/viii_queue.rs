@@ -177,9 +177,7 @@ async fn the_schedule_runs_periodic_jobs_once_for_all_workers() {
     let runs = |task: &str| workers.iter().map(|worker| lines(worker, "job done", task)).sum::<usize>();
 
     until_number(&mut db, LEFT, 111, SOON).await;
-    for task in ["clean_up_accounts", "clean_up_outbox"] {
-        until("it is done", SOON, async || (runs(task) == 1).then_some(())).await;
-    }
+    until("it is done", SOON, async || (runs("clean_up") == 1).then_some(())).await;
     let next = "select count(*) from job_schedule where due > now() + interval '9 minutes'";
     assert_eq!(number(&mut db, next).await, number(&mut db, "select count(*) from job_schedule").await);
 
@@ -188,12 +186,10 @@ async fn the_schedule_runs_periodic_jobs_once_for_all_workers() {
     execute(&mut db, ROWS).await;
     execute(&mut db, "update job_schedule set due = due - every").await;
     until_number(&mut db, LEFT, 111, SOON).await;
-    for task in ["clean_up_accounts", "clean_up_outbox"] {
-        until("it is done again", SOON, async || (runs(task) == 2).then_some(())).await;
-    }
+    until("it is done again", SOON, async || (runs("clean_up") == 2).then_some(())).await;
 }
 
-const KEYED: &str = "select add_job('clean_up_accounts', '{}', 'a key')";
+const KEYED: &str = "select add_job('clean_up', '{}', 'a key')";
 const OF_KEY: &str = "select count(*) from job where key = 'a key'";
 
 #[tokio::test]
@@ -204,7 +200,7 @@ async fn of_one_key_one_job_waits() {
     for _ in 0..6 {
         execute(&mut db, KEYED).await;
     }
-    execute(&mut db, "begin; select add_job('clean_up_accounts', '{}', 'rolled back'); rollback").await;
+    execute(&mut db, "begin; select add_job('clean_up', '{}', 'rolled back'); rollback").await;
 
     assert_eq!(number(&mut db, OF_KEY).await, 1);
     assert_eq!(number(&mut db, "select count(*) from job").await, 1, "what is rolled back is not added");
