@@ -19,11 +19,9 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// The jobs that a worker runs.
 pub fn jobs() -> Vec<Task> {
-    [
-        &accounts::JOBS[..],
-        &notes::JOBS, // the demo: delete me
-    ]
-    .concat()
+    let jobs = accounts::JOBS.into_iter();
+    let jobs = jobs.chain(notes::JOBS); // the demo: delete me
+    jobs.collect()
 }
 
 /// What `seed` puts beside the account that it makes.
