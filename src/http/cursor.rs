@@ -15,30 +15,36 @@ const MAX_LIMIT: u8 = 100;
 
 /// A page, and the cursor of the next if there is one.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Page<T> {
-    pub(crate) items: Vec<T>,
+pub struct Page<T> {
+    /// What the page holds.
+    pub items: Vec<T>,
+    /// The cursor of the next page.
     #[schema(required)]
-    pub(crate) next: Option<String>,
+    pub next: Option<String>,
 }
 
 /// Where an item stands in a list that goes by age, the newest first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Position {
-    pub(crate) created_at: OffsetDateTime,
-    pub(crate) id: Uuid,
+pub struct Position {
+    /// Lists go by it.
+    pub created_at: OffsetDateTime,
+    /// For items of the same time.
+    pub id: Uuid,
 }
 
 /// The part of a list that one request asks for.
-pub(crate) struct Window {
+pub struct Window {
     /// SHA-256 of what the list is of: whose, and which search.
     list: Sha256,
-    pub(crate) limit: u8,
-    pub(crate) after: Option<Position>,
+    /// How many items at most.
+    pub limit: u8,
+    /// The last item of the page before.
+    pub after: Option<Position>,
 }
 
 impl Window {
     /// Parses the parameters `limit` and `cursor` of the list that `list` names. Errors: a problem with the parameter.
-    pub(crate) fn parse(list: &[&[u8]], limit: Option<&str>, cursor: Option<&str>) -> Result<Self> {
+    pub fn parse(list: &[&[u8]], limit: Option<&str>, cursor: Option<&str>) -> Result<Self> {
         let list = list.iter().fold(Sha256::new(), |list, part| list.chain_update(part));
         let invalid = || Problem::field("limit", format!("must be a number from 1 to {MAX_LIMIT}"));
         let limit = limit.map_or(Some(DEFAULT_LIMIT), parse_limit).ok_or_else(invalid)?;
@@ -51,7 +57,7 @@ impl Window {
     }
 
     /// The page of `items`, of which one more than the limit tells that there is a next.
-    pub(crate) fn page<T>(&self, mut items: Vec<T>, position: impl Fn(&T) -> Position) -> Page<T> {
+    pub fn page<T>(&self, mut items: Vec<T>, position: impl Fn(&T) -> Position) -> Page<T> {
         let limit = usize::from(self.limit);
         let more = items.len() > limit;
         items.truncate(limit);
@@ -92,7 +98,7 @@ fn parse_limit(text: &str) -> Option<u8> {
 }
 
 /// Deserializes a field that may be left out, but is not null.
-pub(crate) fn present<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
+pub fn present<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
     String::deserialize(from).map(Some)
 }
 

@@ -7,16 +7,16 @@ use axum::{extract::FromRequestParts, http::HeaderMap, http::HeaderName, http::h
 use super::problem::Problem;
 
 /// The answer to an `If-Match` that does not match.
-pub(crate) const PRECONDITION_FAILED: Problem =
+pub const PRECONDITION_FAILED: Problem =
     Problem::Rejected(412, "precondition-failed", "It has changed meanwhile. Please load it again.");
 
 /// The strong ETag of a version.
-pub(crate) fn etag(version: i64) -> String {
+pub fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
 /// `If-Match`: the versions that may be changed; none where any may.
-pub(crate) struct IfMatch(pub(crate) Option<Vec<i64>>);
+pub struct IfMatch(pub(crate) Option<Vec<i64>>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Infallible;
@@ -30,11 +30,11 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 }
 
 /// `If-None-Match`: the versions that the client has.
-pub(crate) struct IfNoneMatch(Vec<String>);
+pub struct IfNoneMatch(Vec<String>);
 
 impl IfNoneMatch {
     /// Whether the client has what is known by this ETag.
-    pub(crate) fn has(&self, etag: &str) -> bool {
+    pub fn has(&self, etag: &str) -> bool {
         self.0.iter().any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
     }
 }

@@ -11,19 +11,21 @@ use crate::services::postgres::Transaction;
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The key, if there is one.
-pub(crate) struct IdempotencyKey(Option<String>);
+pub struct IdempotencyKey(Option<String>);
 
 /// What a request with the same key created.
-pub(crate) struct Created {
+pub struct Created {
     hash: Vec<u8>,
-    pub(crate) resource_id: Uuid,
-    pub(crate) created_at: OffsetDateTime,
+    /// It may be changed or gone by now.
+    pub resource_id: Uuid,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
 }
 
 impl IdempotencyKey {
     /// What the account created with this key within 24 hours. The caller has locked the account, so that a key is used
     /// once. Errors: a problem, where the key was used for another request, which `hash` tells.
-    pub(crate) async fn find(&self, tx: &mut Transaction, account_id: Uuid, hash: &[u8]) -> Result<Option<Created>> {
+    pub async fn find(&self, tx: &mut Transaction, account_id: Uuid, hash: &[u8]) -> Result<Option<Created>> {
         let Some(key) = &self.0 else {
             return Ok(None);
         };
@@ -45,7 +47,7 @@ impl IdempotencyKey {
     }
 
     /// Records what the key created in this transaction.
-    pub(crate) async fn insert(
+    pub async fn insert(
         &self, tx: &mut Transaction, account_id: Uuid, hash: &[u8], resource_id: Uuid,
     ) -> sqlx::Result<()> {
         let Some(key) = &self.0 else {

@@ -15,7 +15,7 @@ static CHECK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("limi
 
 /// Counts a request against each limit `(key, how many at once, seconds in which they come back)`, or against none
 /// where one is used up: the problem says when to come back.
-pub(crate) async fn check(redis: &Redis, limits: &[(String, u32, u64)]) -> Result<()> {
+pub async fn check(redis: &Redis, limits: &[(String, u32, u64)]) -> Result<()> {
     let mut check = CHECK.prepare_invoke();
     for (key, burst, period) in limits {
         check.key(key).arg(burst).arg(period);
@@ -28,12 +28,12 @@ pub(crate) async fn check(redis: &Redis, limits: &[(String, u32, u64)]) -> Resul
 }
 
 /// The key of a limit. It holds a hash of its subject, which may be personal.
-pub(crate) fn key(policy: &str, subject: &str) -> String {
+pub fn key(policy: &str, subject: &str) -> String {
     format!("limit:{policy}:{}", digest(subject.as_bytes()))
 }
 
 /// The network of a client: its IPv4 address, or the /64 of its IPv6 address.
-pub(crate) fn network(ip: IpAddr) -> String {
+pub fn network(ip: IpAddr) -> String {
     match ip.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(line) => Ipv6Addr::from_bits(line.to_bits() & (u128::MAX << 64)).to_string(),
