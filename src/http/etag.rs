@@ -16,7 +16,7 @@ pub fn etag(version: i64) -> String {
 }
 
 /// `If-Match`: the versions that may be changed; none where any may.
-pub struct IfMatch(pub(crate) Option<Vec<i64>>);
+pub struct IfMatch(pub Option<Vec<i64>>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Infallible;
