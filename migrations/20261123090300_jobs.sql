@@ -27,11 +27,12 @@ create table job (
 create index job_due on job (due, id) where not dead;
 create unique index job_key on job (key) where token is null and not dead;
 
--- Adds a job, unless one of its key waits; answers its id. The service calls it, and so do triggers.
+-- Adds a job, unless one of its key waits; answers its id. The service calls it, and so do triggers. It locks the one
+-- that waits, so that no worker takes that before the caller's change can be seen.
 create function add_job(task text, payload jsonb, key text default null, context jsonb default '{}')
 returns bigint language sql as $$
     insert into job (task, payload, key, context) values (task, payload, key, context)
-        on conflict (key) where token is null and not dead do nothing
+        on conflict (key) where token is null and not dead do update set key = excluded.key
   returning id
 $$;
 

@@ -32,7 +32,7 @@ impl Hasher {
     /// The hash of a new password, in PHC form. Errors: too many wait already.
     pub async fn hash(&self, password: String) -> Result<String, Busy> {
         let hash = self.run(move || Argon2::default().hash_password(password.as_bytes()));
-        Ok(hash.await?.expect("Argon2 hashes any password").to_string())
+        Ok(hash.await?.expect("the system gives random bytes for the salt").to_string())
     }
 
     /// Whether a hash is of this password. Without a hash the answer is no, after the same work: the time it takes does
@@ -65,6 +65,7 @@ impl Hasher {
 /// it raises this threshold after the first such block, and then keeps hundreds of megabytes.
 #[allow(unsafe_code)]
 fn return_memory() {
+    // A static, since it is a setting of the process.
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         #[cfg(target_env = "gnu")]

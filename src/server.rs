@@ -63,7 +63,7 @@ pub(crate) struct Connections {
     router: Router,
     slots: Arc<Semaphore>,
     tasks: TaskTracker,
-    /// Each is to end after the request that it has in hand.
+    /// Each is to close after its request in flight.
     closing: CancellationToken,
 }
 
@@ -120,7 +120,7 @@ impl Connections {
         self.tasks.spawn(async move {
             let _slot = slot;
             let _ = stream.set_nodelay(true);
-            // A client that reads no more would hold its place for ever.
+            // A client that reads no more would hold its permit for ever.
             #[cfg(target_os = "linux")]
             let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, WRITE_LIMIT_MS);
             let service = service_fn(move |mut request: Request<Incoming>| {
@@ -135,8 +135,8 @@ impl Connections {
                     .max_buf_size(HEAD_SIZE)
                     .serve_connection(TokioIo::new(stream), service)
             );
-            // What a client does wrong is its own affair, so errors are not logged. The connection
-            // comes first: a request that is there already is taken in hand before it closes.
+            // What a client does wrong is not logged. The connection
+            // comes first: a request that is there already is answered before it closes.
             tokio::select! {
                 biased;
                 _ = &mut connection => return,
@@ -146,12 +146,12 @@ impl Connections {
         });
     }
 
-    /// Lets each request in hand be answered until `deadline`; the process's end cuts what is left then.
+    /// Lets each request in flight be answered until `deadline`; the process's end closes what is left then.
     async fn finish(&self, deadline: Instant) {
         self.closing.cancel();
         self.tasks.close();
         if timeout_at(deadline, self.tasks.wait()).await.is_err() {
-            tracing::warn!(connections = self.tasks.len(), "connections are cut: the grace is over");
+            tracing::warn!(connections = self.tasks.len(), "grace period over: connections closed");
         }
     }
 }

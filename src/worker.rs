@@ -12,7 +12,8 @@ pub async fn run(app: App, stop: CancellationToken) {
     let grace = Duration::from_secs(app.config.shutdown_grace_seconds.saturating_sub(5).min(10));
     let ended = async {
         stop.cancelled().await;
-        sleep_until(shutdown::deadline(&app)).await;
+        // The last spans take their time after that.
+        sleep_until(shutdown::deadline(&app) - traces::STOP_LIMIT).await;
     };
     let worked = async {
         jobs::worker::run(app.clone(), domains::jobs(), &stop, grace).await;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{emails, emails::Kind, store, tokens};
+use super::{emails, store, tokens};
 use crate::{http::Result, http::problem::Problem, services::postgres::Transaction, sessions, state::App};
 
 /// Confirms an email: a sign-up's or a change's.
@@ -49,7 +49,7 @@ async fn confirm_email(tx: &mut Transaction, token: &str, account_id: Uuid, emai
         Some(taken) if taken.is_unique_violation() => Problem::InvalidToken,
         _ => error.into(),
     })?;
-    Ok(emails::enqueue(tx, Kind::EmailChanged, &old, Some(account_id), None).await?)
+    Ok(emails::enqueue(tx, emails::EMAIL_CHANGED, &old, Some(account_id), None).await?)
 }
 
 /// Spends a reset's token on a new password, and signs the account out everywhere.
@@ -58,7 +58,7 @@ pub(super) async fn reset(app: &App, token: &str, account_id: Uuid, password_has
     let email = store::lock(&mut tx, account_id, None).await?.ok_or(Problem::InvalidToken)?;
     spend(&mut tx, token).await?;
     store::set_password(&mut tx, account_id, password_hash).await?;
-    emails::enqueue(&mut tx, Kind::PasswordChanged, &email, Some(account_id), None).await?;
+    emails::enqueue(&mut tx, emails::PASSWORD_CHANGED, &email, Some(account_id), None).await?;
     // Before the commit: when they cannot be revoked, nothing has changed.
     sessions::store::revoke_all(&app.redis, account_id).await?;
     Ok(tx.commit().await?)

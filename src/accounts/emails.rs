@@ -1,7 +1,6 @@
 //! The emails of accounts: what each says, and what its link is for.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{email_address::InvalidEmail, store, tokens};
@@ -9,25 +8,19 @@ use crate::services::postgres::Transaction;
 use crate::{jobs, jobs::Failure, jobs::Job, mail, mail::store::Email, state::App};
 
 /// What an email is about, by its name in the outbox.
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
-    SignUp,
-    Reset,
-    EmailChange,
-    /// To the old email.
-    EmailChangeRequested,
-    /// To the old email.
-    EmailChanged,
-    PasswordChanged,
-}
+pub(super) const SIGN_UP: &str = "sign_up";
+pub(super) const RESET: &str = "reset";
+pub(super) const EMAIL_CHANGE: &str = "email_change";
+/// To the old email.
+pub(super) const EMAIL_CHANGE_REQUESTED: &str = "email_change_requested";
+/// To the old email.
+pub(super) const EMAIL_CHANGED: &str = "email_changed";
+pub(super) const PASSWORD_CHANGED: &str = "password_changed";
 
 /// Has an email sent once the caller's transaction commits. `subject` is the sign-up or the change that it confirms.
 pub(super) async fn enqueue(
-    tx: &mut Transaction, kind: Kind, recipient: &str, account_id: Option<Uuid>, subject_id: Option<Uuid>,
+    tx: &mut Transaction, kind: &str, recipient: &str, account_id: Option<Uuid>, subject_id: Option<Uuid>,
 ) -> sqlx::Result<()> {
-    let kind = json!(kind);
-    let kind = kind.as_str().unwrap_or_default();
     let email = mail::store::insert(tx, kind, recipient, account_id, subject_id).await?;
     jobs::enqueue(tx, &SendAccountEmail { email }).await
 }
@@ -57,18 +50,18 @@ type Content = Option<(&'static str, String)>;
 /// Decides what an email says, and mints the token of its link: nothing if nobody is to get it.
 async fn content(app: &App, email: &Email) -> Result<Content, Failure> {
     let plain = |template| Ok(Some((template, String::new())));
-    let unknown = |error| Failure::Dead(format!("kind of email: {error}"));
-    match Kind::deserialize(json!(email.kind)).map_err(unknown)? {
-        Kind::SignUp => confirmation(app, email, include_str!("templates/sign_up.txt")).await,
-        Kind::EmailChange => confirmation(app, email, include_str!("templates/email_change.txt")).await,
-        Kind::Reset => {
+    match email.kind.as_str() {
+        SIGN_UP => confirmation(app, email, include_str!("templates/sign_up.txt")).await,
+        EMAIL_CHANGE => confirmation(app, email, include_str!("templates/email_change.txt")).await,
+        RESET => {
             let token = tokens::mint_reset(&app.db, email).await?;
             let link = token.map(|token| app.config.link(&format!("/reset#{token}")));
             Ok(link.map(|link| (include_str!("templates/reset.txt"), link)))
         }
-        Kind::EmailChangeRequested => plain(include_str!("templates/email_change_requested.txt")),
-        Kind::EmailChanged => plain(include_str!("templates/email_changed.txt")),
-        Kind::PasswordChanged => plain(include_str!("templates/password_changed.txt")),
+        EMAIL_CHANGE_REQUESTED => plain(include_str!("templates/email_change_requested.txt")),
+        EMAIL_CHANGED => plain(include_str!("templates/email_changed.txt")),
+        PASSWORD_CHANGED => plain(include_str!("templates/password_changed.txt")),
+        unknown => Err(Failure::Dead(format!("no such kind of email: {unknown}"))),
     }
 }
 

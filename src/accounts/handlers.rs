@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{confirm, emails, emails::Kind, limits, store, store::Account, tokens};
+use super::{confirm, emails, limits, store, store::Account, tokens};
 use super::{email_address::EmailAddress, email_address::InvalidEmail, password::Password};
 use crate::{http::Result, http::problem::Problem, sessions, sessions::CurrentAccount, state::App};
 use crate::{http::extract::ClientIp, http::extract::Json, http::extract::user_agent, services::postgres::Transaction};
@@ -48,7 +48,7 @@ pub(super) async fn sign_up(
     let hash = app.hasher.hash(password.into()).await?;
     let mut tx = app.db.begin().await?;
     let sign_up = store::insert_sign_up(&mut tx, &email, &hash).await?;
-    emails::enqueue(&mut tx, Kind::SignUp, email.as_str(), None, Some(sign_up)).await?;
+    emails::enqueue(&mut tx, emails::SIGN_UP, email.as_str(), None, Some(sign_up)).await?;
     tx.commit().await?;
     Ok(ACCEPTED)
 }
@@ -86,7 +86,7 @@ pub(super) async fn request_reset(
     limits::check_credentials(&app, ip).await?;
     limits::check_emails(&app, email.as_str()).await?;
     let mut tx = app.db.begin().await?;
-    emails::enqueue(&mut tx, Kind::Reset, email.as_str(), None, None).await?;
+    emails::enqueue(&mut tx, emails::RESET, email.as_str(), None, None).await?;
     tx.commit().await?;
     Ok(ACCEPTED)
 }
@@ -170,8 +170,8 @@ pub(super) async fn change_email(
     let mut tx = app.db.begin().await?;
     let old = lock(&mut tx, &account).await?;
     let change = store::insert_email_change(&mut tx, account.id, &email).await?;
-    emails::enqueue(&mut tx, Kind::EmailChange, email.as_str(), Some(account.id), Some(change)).await?;
-    emails::enqueue(&mut tx, Kind::EmailChangeRequested, &old, Some(account.id), None).await?;
+    emails::enqueue(&mut tx, emails::EMAIL_CHANGE, email.as_str(), Some(account.id), Some(change)).await?;
+    emails::enqueue(&mut tx, emails::EMAIL_CHANGE_REQUESTED, &old, Some(account.id), None).await?;
     tx.commit().await?;
     Ok(ACCEPTED)
 }
@@ -199,7 +199,7 @@ pub(super) async fn change_password(
     let mut tx = app.db.begin().await?;
     let email = lock(&mut tx, &account).await?;
     store::set_password(&mut tx, account.id, &hash).await?;
-    emails::enqueue(&mut tx, Kind::PasswordChanged, &email, Some(account.id), None).await?;
+    emails::enqueue(&mut tx, emails::PASSWORD_CHANGED, &email, Some(account.id), None).await?;
     // Before the commit: when they cannot be revoked, nothing has changed.
     sessions::store::revoke_all(&app.redis, account.id).await?;
     let (session, _) = sessions::store::create(&app, account.id, user_agent(&headers)).await?;

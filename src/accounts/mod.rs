@@ -12,6 +12,7 @@ mod sign_in;
 mod pages;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Duration;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -50,6 +51,8 @@ struct CleanUp {}
 
 impl Job for CleanUp {
     const NAME: &'static str = "clean_up";
+    // Four statements of 30 s.
+    const TIMEOUT: Duration = Duration::from_secs(150);
 
     async fn run(self, app: App) -> Result<(), Failure> {
         let rows = store::delete_expired(&app.db).await?;

@@ -3,7 +3,6 @@
 //! Whatever changes an account locks its row first, so that two changes wait for each other and never
 //! deadlock, and so that [`is_valid`] waits for a change that is in flight.
 
-use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use tokio::time::Duration;
 use uuid::Uuid;
@@ -22,7 +21,7 @@ pub struct Account {
 }
 
 /// The account of an email.
-pub async fn find_by_email(db: impl PgExecutor<'_>, email: &EmailAddress) -> sqlx::Result<Option<Account>> {
+pub async fn find_by_email(db: &Postgres, email: &EmailAddress) -> sqlx::Result<Option<Account>> {
     let account = sqlx::query_as!(
         Account,
         r#"select id, email, password_hash, disabled_at is not null as "disabled!", created_at
@@ -140,7 +139,7 @@ pub async fn erase(tx: &mut Transaction, id: Uuid) -> sqlx::Result<()> {
     let Some(email) = account.fetch_optional(&mut *tx).await? else {
         return Ok(());
     };
-    mail::store::delete_to(&mut *tx, &email).await?;
+    mail::store::delete_to(tx, &email).await?;
     delete_sign_ups(tx, &email).await
 }
 

@@ -3,11 +3,8 @@
 use std::{error::Error, process::ExitCode};
 
 use app::accounts::{self, email_address::EmailAddress, store};
-use app::{
-    config::Config, services::postgres::Postgres, services::postgres::Transaction, services::redis::Redis, sessions,
-};
+use app::{config::Config, services::postgres::Postgres, services::redis::Redis, sessions};
 use clap::Parser;
-use uuid::Uuid;
 
 const UNKNOWN: &str = "no account has this email";
 
@@ -38,36 +35,28 @@ fn main() -> ExitCode {
 
 async fn act(command: Command, config: Config) -> Result<String, Box<dyn Error>> {
     let (db, redis) = (Postgres::new(&config)?, Redis::new(&config)?);
-    let mut tx = db.begin().await?;
+    let (mut tx, mut answer) = (db.begin().await?, "done".to_owned());
     let signed_out = match command {
-        Command::Create { email, password } => create(&mut tx, &email, password).await.map(|()| None)?,
+        Command::Create { email, password: given } => {
+            let password = app::admin::password(given)?;
+            let created = accounts::create(&mut tx, &email, password.clone()).await?;
+            created.ok_or("the email has an account already")?;
+            answer = if given { answer } else { format!("password: {password}\ndone") };
+            None
+        }
         Command::Enable { email } => store::set_disabled(&mut tx, &email, false).await?.map(|_| None).ok_or(UNKNOWN)?,
         Command::Disable { email } => Some(store::set_disabled(&mut tx, &email, true).await?.ok_or(UNKNOWN)?),
         Command::Erase { email } => {
-            let account = find(&mut tx, &email).await?;
+            let account = store::find_by_email(&db, &email).await?.ok_or(UNKNOWN)?.id;
             store::erase(&mut tx, account).await?;
             Some(account)
         }
-        Command::SignOut { email } => Some(find(&mut tx, &email).await?),
+        Command::SignOut { email } => Some(store::find_by_email(&db, &email).await?.ok_or(UNKNOWN)?.id),
     };
     // Before the commit, so that a sign-in in flight waits, and then sees the change.
     if let Some(account) = signed_out {
         sessions::store::revoke_all(&redis, account).await?;
     }
     tx.commit().await?;
-    Ok("done".into())
-}
-
-async fn find(tx: &mut Transaction, email: &EmailAddress) -> Result<Uuid, Box<dyn Error>> {
-    Ok(store::find_by_email(tx, email).await?.ok_or(UNKNOWN)?.id)
-}
-
-async fn create(tx: &mut Transaction, email: &EmailAddress, given: bool) -> Result<(), Box<dyn Error>> {
-    let password = app::admin::password(given)?;
-    let created = accounts::create(tx, email, password.clone()).await?;
-    created.ok_or("the email has an account already")?;
-    if !given {
-        println!("password: {password}");
-    }
-    Ok(())
+    Ok(answer)
 }

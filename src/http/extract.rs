@@ -43,20 +43,20 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 
 const NOT_JSON: &str = "The body is not valid JSON.";
 
-/// Says what is wrong without repeating what was sent, which may be a password. serde names an unknown field in its
-/// text, where its path does not reach.
+/// Says what is wrong, by the names of fields and never by their values, which may be passwords.
 fn rejection(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if error.inner().classify() != Category::Data {
         return Problem::BadRequest(NOT_JSON.into());
     }
     let (text, path) = (error.inner().to_string(), error.path().to_string());
-    let named: String = text.split('`').nth(1).unwrap_or("body").chars().take(100).collect();
-    match text.split(' ').next() {
-        Some("missing") => Problem::field(named, "is required"),
-        Some("duplicate") => Problem::field(named, "is given twice"),
-        Some("unknown") => Problem::field(named, "is not known"),
-        _ => Problem::field(if path == "." { "body".into() } else { path }, "is of the wrong type"),
-    }
+    let known = [("missing", "is required"), ("duplicate", "is given twice"), ("unknown", "is not known")];
+    let about = known.iter().find(|(kind, _)| text.strip_prefix(kind).is_some_and(|rest| rest.starts_with(" field `")));
+    // serde names these fields in its text alone, where its path does not reach.
+    let (name, message) = match about {
+        Some((_, message)) => (text.split('`').nth(1).unwrap_or_default(), *message),
+        None => (if path == "." { "body" } else { &path }, "is of the wrong type"),
+    };
+    Problem::field(name.chars().take(100).collect::<String>(), message)
 }
 
 /// The parameters of a path.

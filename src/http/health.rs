@@ -34,7 +34,7 @@ struct Readiness {
 #[utoipa::path(get, path = "/health/ready", tag = "process", responses((status = 200, body = Readiness)))]
 async fn ready(State(app): State<App>) -> super::Result<Json<Readiness>> {
     let checks = app.health.checks();
-    if checks.contains_key("process") || !app.health.has_postgres() {
+    if checks.contains_key("process") || checks["postgres"].status != "up" {
         return Err(Problem::NotReady(json!(checks)));
     }
     let up = checks.values().all(|check| check.status == "up");

@@ -11,6 +11,7 @@ use redis::Script;
 use super::{Result, problem::Problem};
 use crate::services::redis::{Redis, digest};
 
+/// A static, since it is code.
 static CHECK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("limit.lua")));
 
 /// Counts a request against each limit `(key, how many at once, seconds in which they come back)`, or against none

@@ -49,10 +49,10 @@ impl Problem {
             Self::Rejected(status, kind, sentence) => (*status, kind, sentence),
             Self::BadRequest(sentence) => (400, "bad-request", sentence),
             Self::SignedOut => (401, "signed-out", "Please sign in."),
-            // The same for an address that is not known.
-            Self::WrongCredentials => (401, "wrong-credentials", "The address or the password is wrong."),
+            // The same for an email that is not known.
+            Self::WrongCredentials => (401, "wrong-credentials", "The email or the password is wrong."),
             Self::WrongPassword => (403, "wrong-password", "The password is wrong."),
-            Self::CrossOrigin => (403, "cross-origin", "Requests from other sites are refused."),
+            Self::CrossOrigin => (403, "cross-origin", "Requests from other sites are rejected."),
             Self::NotFound => (404, "not-found", "There is nothing here."),
             Self::MethodNotAllowed => (405, "method-not-allowed", "This method is not allowed here."),
             Self::BodyTimeout => (408, "body-timeout", "The body took too long to arrive."),
@@ -122,7 +122,7 @@ impl From<sqlx::Error> for Problem {
 }
 
 /// Connection, authorization, deadlock, read-only, resources, shutdown and cancellation, lost
-/// database: what passes, or what an operator mends.
+/// database: what passes, or what an operator fixes.
 fn is_passing(code: &str) -> bool {
     const CLASSES: [&str; 6] = ["08", "28", "40", "53", "57", "58"];
     CLASSES.iter().any(|class| code.starts_with(class)) || matches!(code, "25006" | "3D000" | "55P03")
@@ -142,7 +142,7 @@ impl From<redis::RedisError> for Problem {
 
 /// Memory, disk, credentials, a replica or a cluster that changes, a script that runs for too long.
 fn is_passing_in_redis(code: &str) -> bool {
-    const MENDED: [&str; 5] = ["OOM", "MISCONF", "NOAUTH", "WRONGPASS", "READONLY"];
-    const WAITED_FOR: [&str; 5] = ["LOADING", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY"];
-    MENDED.contains(&code) || WAITED_FOR.contains(&code)
+    const FIXED: [&str; 5] = ["OOM", "MISCONF", "NOAUTH", "WRONGPASS", "READONLY"];
+    const PASSING: [&str; 5] = ["LOADING", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY"];
+    FIXED.contains(&code) || PASSING.contains(&code)
 }

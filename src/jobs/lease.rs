@@ -13,6 +13,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 
 /// A lease that is renewed from time to time.
 pub(super) struct Lease {
+    pub(super) id: i64,
     /// The token of the job's take.
     pub(super) token: Uuid,
     ends: Mutex<Instant>,
@@ -22,8 +23,8 @@ pub(super) struct Lease {
 
 impl Lease {
     /// The lease of a job that was taken after `before`.
-    pub(super) fn new(token: Uuid, before: Instant) -> Self {
-        Self { token, ends: Mutex::new(before + LEASE - MARGIN), lost: CancellationToken::new() }
+    pub(super) fn new(id: i64, token: Uuid, before: Instant) -> Self {
+        Self { id, token, ends: Mutex::new(before + LEASE - MARGIN), lost: CancellationToken::new() }
     }
 
     /// It was renewed after `before`.

@@ -35,7 +35,7 @@ impl From<sqlx::Error> for Failure {
 }
 
 /// Work that a worker does. Its fields are the payload: ids, never a token or a text that is personal. One without
-/// fields may stand in the table `job_schedule`, and is then added again and again.
+/// fields, `struct X {}`, may stand in the table `job_schedule`, and is then added again and again.
 pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// Its name in the queue, in logs and for operators.
     const NAME: &'static str;
@@ -53,8 +53,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     fn run(self, app: App) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// Adds a job in the caller's transaction: a worker sees it once that commits. It does nothing where a job of its key
-/// waits already.
+/// Adds a job in the caller's transaction: a worker sees it once that commits. Where a job of its key waits
+/// already, that one is left to wait until then, and none is added.
 pub async fn enqueue<J: Job>(tx: &mut Transaction, job: &J) -> sqlx::Result<()> {
     let payload = serde_json::to_value(job).map_err(|error| sqlx::Error::Encode(error.into()))?;
     queue::add(tx, J::NAME, &payload, job.key().as_deref(), &origin()).await
@@ -87,6 +87,7 @@ impl Task {
 }
 
 async fn run_parsed<J: Job>(app: App, payload: Value) -> Result<(), Failure> {
-    let job: J = serde_json::from_value(payload).map_err(|error| Failure::Dead(format!("payload: {error}")))?;
+    // For now: while two releases run, the other one may know it.
+    let job: J = serde_json::from_value(payload).map_err(|error| Failure::Retry(format!("payload: {error}")))?;
     job.run(app).await
 }

@@ -1,4 +1,5 @@
-//! The statements of the queue. Each names the job by its id and the token of its take: who lost the lease finds none.
+//! The statements of the queue. What changes a job that was taken names it by its id and the token of the take: who lost
+//! the lease finds none.
 
 use std::time::Duration;
 
@@ -33,8 +34,8 @@ pub(super) async fn take(db: &Postgres, tasks: &[String], count: i64) -> sqlx::R
     sqlx::query_file_as!(Taken, "src/jobs/take.sql", tasks, count, interval(LEASE)).fetch_all(db).await
 }
 
-/// Renews the leases of jobs; answers the ids of those that are still this worker's.
-pub(super) async fn renew(db: &Postgres, ids: &[i64], tokens: &[Uuid]) -> sqlx::Result<Vec<i64>> {
+/// Renews the leases of jobs; answers the tokens of those that are still this worker's.
+pub(super) async fn renew(db: &Postgres, ids: &[i64], tokens: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_file_scalar!("src/jobs/renew.sql", ids, tokens, interval(LEASE)).fetch_all(db).await
 }
 

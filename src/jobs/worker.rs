@@ -5,9 +5,10 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, sync::Mutex,
 
 use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Duration, Instant, interval, sleep, timeout};
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle, task::TaskTracker};
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::{Failure, Task, lease::Lease, queue, queue::Taken};
 use crate::{context, context::Context, state::App, traces};
@@ -42,8 +43,8 @@ struct Worker {
     app: App,
     tasks: Vec<Task>,
     names: Vec<String>,
-    /// Of the running jobs, by their ids.
-    leases: Mutex<HashMap<i64, Arc<Lease>>>,
+    /// Of the running jobs, by their tokens: a job whose lease ended may run here twice.
+    leases: Mutex<HashMap<Uuid, Arc<Lease>>>,
     /// As many as jobs may run at once.
     slots: Arc<Semaphore>,
     running: TaskTracker,
@@ -51,8 +52,14 @@ struct Worker {
     interrupt: CancellationToken,
 }
 
-/// How a job's run ended: none if it was not run to its end.
-type Outcome = Option<Result<(), Failure>>;
+/// How a job's run ended.
+enum Outcome {
+    Ended(Result<(), Failure>),
+    /// The worker stops.
+    Interrupted,
+    /// The lease is over.
+    Lost,
+}
 
 impl Worker {
     /// Takes jobs for free slots until `stop`.
@@ -82,82 +89,90 @@ impl Worker {
         let jobs = queue::take(&self.app.db, &self.names, slots.len() as i64).await?;
         let filled = jobs.len() == slots.len();
         for (job, slot) in jobs.into_iter().zip(slots) {
-            let lease = Arc::new(Lease::new(job.token, before));
-            self.leases().insert(job.id, lease.clone());
+            // Only known ones are taken.
+            let Some(task) = self.tasks.iter().find(|task| task.name == job.task).copied() else { continue };
+            let lease = Arc::new(Lease::new(job.id, job.token, before));
+            self.leases().insert(job.token, lease.clone());
             let worker = self.clone();
             self.running.spawn(async move {
-                worker.run(job, &lease).await;
+                worker.run(&task, job, &lease).await;
                 drop(slot);
             });
         }
         Ok(filled)
     }
 
-    /// Now and then: adds the periodic jobs that are due, renews the leases of running jobs, and aborts those that are
-    /// another worker's by now.
+    /// Now and then: renews the leases of running jobs, aborts those that are another worker's by now, and adds the
+    /// periodic jobs that are due.
     async fn tend(self: Arc<Self>) {
-        let mut ticks = interval(TICK);
+        let (mut ticks, mut adding) = (interval(TICK), true);
+        // A process that was stopped need not catch up.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            // It is reported where jobs are taken.
-            let _ = queue::add_scheduled(&self.app.db, &self.names).await;
-            let running: Vec<_> = self.leases().iter().map(|(id, lease)| (*id, lease.clone())).collect();
-            let (ids, tokens): (Vec<_>, Vec<_>) = running.iter().map(|(id, lease)| (*id, lease.token)).unzip();
+            let leases: Vec<_> = self.leases().values().cloned().collect();
+            let (ids, tokens): (Vec<_>, Vec<_>) = leases.iter().map(|lease| (lease.id, lease.token)).unzip();
             let before = Instant::now();
             let renewed = queue::renew(&self.app.db, &ids, &tokens).await;
-            for (id, lease) in running {
+            for lease in leases {
                 match &renewed {
-                    Ok(ids) if ids.contains(&id) => lease.renew(before),
+                    Ok(tokens) if tokens.contains(&lease.token) => lease.renew(before),
                     Err(_) if !lease.is_over() => {}
                     _ => lease.lost.cancel(),
                 }
             }
+            let added = queue::add_scheduled(&self.app.db, &self.names).await;
+            if let (Err(error), true) = (&added, adding) {
+                tracing::warn!(%error, "periodic jobs not added");
+            }
+            adding = added.is_ok();
         }
     }
 
-    async fn run(&self, job: Taken, lease: &Lease) {
-        let Some(task) = self.tasks.iter().find(|task| task.name == job.task) else {
-            return; // Only known ones are taken.
-        };
+    async fn run(&self, task: &Task, job: Taken, lease: &Lease) {
         let request_id = job.context["request_id"].as_str().map(str::to_owned);
         let mut trace = traces::Span::job(task.name, job.context["traceparent"].as_str());
         // Of the highest level, so that warnings and errors keep their ids where INFO is off.
         let span =
             tracing::error_span!("job", job_id = job.id, task = task.name, request_id, trace_id = trace.trace_id(),);
         let context = Context { request_id, traceparent: trace.traceparent() };
-        let (id, attempt) = (job.id, job.attempts);
+        let attempt = job.attempts;
         let outcome = context::scope(context, self.attempt(task, job, lease)).instrument(span.clone()).await;
         // It is not renewed while its outcome is recorded, so that it cannot be called lost once it is deleted.
-        self.leases().remove(&id);
-        if let Some(Err(failure)) = &outcome {
+        self.leases().remove(&lease.token);
+        if let Outcome::Ended(Err(failure)) = &outcome {
             trace.failed(failure);
         }
-        self.record(task, id, attempt, lease, &outcome).instrument(span).await;
+        self.record(task, attempt, lease, &outcome).instrument(span).await;
     }
 
     /// Runs a job within its limits. A panic is a failure.
     async fn attempt(&self, task: &Task, job: Taken, lease: &Lease) -> Outcome {
         if job.attempts > task.max_attempts {
-            return Some(Err(Failure::Dead("it was taken again and again, and never ended".into())));
+            return Outcome::Ended(Err(Failure::Dead("it was taken again and again, and never ended".into())));
         }
         let work = AssertUnwindSafe((task.run)(self.app.clone(), job.payload)).catch_unwind();
-        let result = self.interrupt.run_until_cancelled(lease.run(timeout(task.timeout, work))).await??;
-        Some(match result {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Failure::Retry("the job panicked".into())),
-            Err(_) => Err(Failure::Retry(format!("the job ran for more than {:?}", task.timeout))),
-        })
+        match self.interrupt.run_until_cancelled(lease.run(timeout(task.timeout, work))).await {
+            None => Outcome::Interrupted,
+            Some(None) => Outcome::Lost,
+            Some(Some(Ok(Ok(result)))) => Outcome::Ended(result),
+            Some(Some(Ok(Err(_)))) => Outcome::Ended(Err(Failure::Retry("the job panicked".into()))),
+            Some(Some(Err(_))) => Outcome::Ended(Err(Failure::Retry(format!("timed out after {:?}", task.timeout)))),
+        }
     }
 
     /// Records the outcome, as long as the lease lasts: if Postgres is away for longer, the job is run again.
-    async fn record(&self, task: &Task, id: i64, attempt: i32, lease: &Lease, outcome: &Outcome) {
-        let (db, token) = (&self.app.db, lease.token);
+    async fn record(&self, task: &Task, attempt: i32, lease: &Lease, outcome: &Outcome) {
+        let (db, id, token) = (&self.app.db, lease.id, lease.token);
         let dead = |failure: &Failure| matches!(failure, Failure::Dead(_)) || attempt >= task.max_attempts;
         let recorded = loop {
             let result = match outcome {
-                Some(Ok(())) => queue::complete(db, id, token).await,
-                Some(Err(failure)) => queue::release(db, id, token, Some(&failure.to_string()), dead(failure)).await,
-                None => queue::release(db, id, token, None, false).await,
+                Outcome::Ended(Ok(())) => queue::complete(db, id, token).await,
+                Outcome::Ended(Err(failure)) => {
+                    queue::release(db, id, token, Some(&failure.to_string()), dead(failure)).await
+                }
+                Outcome::Interrupted => queue::release(db, id, token, None, false).await,
+                Outcome::Lost => Ok(false),
             };
             match result {
                 Ok(recorded) => break recorded,
@@ -166,15 +181,15 @@ impl Worker {
             }
         };
         match outcome {
-            _ if !recorded => tracing::warn!(attempt, "job lost: its lease is over, it is run again"),
-            Some(Ok(())) => tracing::info!(attempt, "job done"),
-            Some(Err(failure)) if dead(failure) => tracing::error!(attempt, error = %failure, "job dead"),
-            Some(Err(failure)) => tracing::warn!(attempt, error = %failure, "job failed, will be retried"),
-            None => tracing::info!(attempt, "job handed back"),
+            _ if !recorded => tracing::warn!(attempt, "job lost: its lease is over"),
+            Outcome::Ended(Ok(())) => tracing::info!(attempt, "job done"),
+            Outcome::Ended(Err(failure)) if dead(failure) => tracing::error!(attempt, error = %failure, "job dead"),
+            Outcome::Ended(Err(failure)) => tracing::warn!(attempt, error = %failure, "job failed, will be retried"),
+            _ => tracing::info!(attempt, "job handed back"),
         }
     }
 
-    fn leases(&self) -> MutexGuard<'_, HashMap<i64, Arc<Lease>>> {
+    fn leases(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Lease>>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

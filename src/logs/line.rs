@@ -47,6 +47,7 @@ impl Fields {
 
     /// Ends a line with the members that every line has.
     pub(super) fn whole(mut self, target: &str) -> Vec<u8> {
+        // A static, since it is the same for every line.
         static TAIL: OnceLock<String> = OnceLock::new();
         let tail = TAIL.get_or_init(|| {
             let running = release::running();

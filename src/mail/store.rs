@@ -1,6 +1,5 @@
 //! Emails in Postgres, which is all that can fail here.
 
-use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::{context, services::postgres::Postgres, services::postgres::Transaction};
@@ -15,7 +14,7 @@ pub struct Email {
 }
 
 /// Stores an email in the caller's transaction; answers its id, for the job that sends it. `kind` is a name of the domain
-/// that sends it, and `subject_id` the row that it is about; it goes with the account.
+/// that sends it, which no other domain uses, and `subject_id` the row that it is about; it goes with the account.
 pub async fn insert(
     tx: &mut Transaction, kind: &str, recipient: &str, account_id: Option<Uuid>, subject_id: Option<Uuid>,
 ) -> sqlx::Result<Uuid> {
@@ -55,9 +54,9 @@ pub async fn delete(db: &Postgres, id: Uuid) -> sqlx::Result<()> {
 }
 
 /// Deletes every email to a recipient.
-pub async fn delete_to(executor: impl PgExecutor<'_>, recipient: &str) -> sqlx::Result<()> {
+pub async fn delete_to(tx: &mut Transaction, recipient: &str) -> sqlx::Result<()> {
     let emails = sqlx::query!("delete from outbox_email where recipient = $1", recipient);
-    emails.execute(executor).await.map(drop)
+    emails.execute(tx).await.map(drop)
 }
 
 /// Deletes what is older than a month; answers how many rows.

@@ -102,8 +102,7 @@ pub(super) async fn due_uploads(db: &Postgres) -> sqlx::Result<Vec<Uuid>> {
     keys.fetch_all(db).await
 }
 
-/// Deletes the rows of orphans that are deleted.
-pub(super) async fn delete_uploads(db: &Postgres, keys: &[Uuid]) -> sqlx::Result<()> {
-    let uploads = sqlx::query!("delete from pending_upload where key = any($1)", keys);
-    uploads.execute(db).await.map(drop)
+/// Deletes the row of an orphan that is deleted.
+pub(super) async fn delete_upload(db: &Postgres, key: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("delete from pending_upload where key = $1", key).execute(db).await.map(drop)
 }

@@ -45,7 +45,7 @@ pub(super) struct SweepImages {}
 impl Job for SweepImages {
     const NAME: &'static str = "sweep_images";
 
-    /// Deletes the objects first and their rows last, so that it can be aborted anywhere.
+    /// Deletes an orphan's objects first and its row last, so that it can be aborted anywhere.
     async fn run(self, app: App) -> Result<(), Failure> {
         loop {
             let keys = image_store::due_uploads(&app.db).await?;
@@ -59,8 +59,8 @@ impl Job for SweepImages {
                         Err(error) => return Err(retry(error)),
                     }
                 }
+                image_store::delete_upload(&app.db, *key).await?;
             }
-            image_store::delete_uploads(&app.db, &keys).await?;
         }
     }
 }

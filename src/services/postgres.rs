@@ -1,8 +1,8 @@
 //! Postgres: a pool whose every statement has a time limit on the client's side, since a server that is gone times
-//! nothing. [`Postgres`] and [`Transaction`] are the only executors that stores get, so none can do without.
+//! nothing. [`Postgres`] and [`Transaction`] are the only executors that stores take, so none can do without.
 
-use std::time::{Duration, Instant};
-use std::{str::FromStr, sync::Arc, sync::atomic::AtomicBool, sync::atomic::AtomicI64, sync::atomic::Ordering};
+use std::sync::{Arc, atomic::AtomicBool, atomic::AtomicI64, atomic::Ordering};
+use std::{io, io::ErrorKind::TimedOut, pin::pin, str::FromStr, time::Duration, time::Instant};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream, stream::BoxStream};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgSslMode, PgStatement, PgTypeInfo};
@@ -59,12 +59,14 @@ impl State {
     /// Waits for an answer, but no longer than `limit`. Connections are suspect if there is none, also where the caller
     /// goes away first.
     async fn timeout<T>(&self, limit: Duration, query: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        // Dropped after `unanswered`, so that its connection goes back when it is suspect already.
+        let query = pin!(query);
         let mut unanswered = Unanswered(Some(self));
         let answer = timeout(limit, query).await;
         if answer.is_ok() {
             unanswered.0 = None;
         }
-        answer.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        answer.unwrap_or_else(|_| Err(io::Error::new(TimedOut, "Postgres did not answer in time").into()))
     }
 }
 
@@ -100,7 +102,8 @@ impl Postgres {
                 let suspect = acquiring.is_suspect(idle.idle_for.as_millis() as i64);
                 Box::pin(async move { Ok(!suspect || answers(connection).await) })
             })
-            .connect_lazy_with(options(config)?.options([("statement_timeout", "5s")]));
+            // Shorter than the client's limit, or what was given up would still be done. A pooler must ignore the option.
+            .connect_lazy_with(options(config)?.options([("statement_timeout", "2500ms")]));
         Ok(Self { pool, state })
     }
 
@@ -172,29 +175,23 @@ macro_rules! executor {
         impl<'c> Executor<'c> for $type {
             type Database = sqlx::Postgres;
 
-            fn fetch_many<'e, 'q: 'e, E: 'q + Execute<'q, sqlx::Postgres>>($self, query: E) -> BoxStream<'e, sqlx::Result<Answer>>
-            where 'c: 'e,
-            {
+            fn fetch_many<'e, 'q: 'e, E>($self, query: E) -> BoxStream<'e, sqlx::Result<Answer>>
+            where 'c: 'e, E: 'q + Execute<'q, sqlx::Postgres> {
                 whole($timeout($inner.fetch_many(query).try_collect()))
             }
 
-            fn fetch_optional<'e, 'q: 'e, E: 'q + Execute<'q, sqlx::Postgres>>($self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
-            where 'c: 'e,
-            {
+            fn fetch_optional<'e, 'q: 'e, E>($self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+            where 'c: 'e, E: 'q + Execute<'q, sqlx::Postgres> {
                 $timeout($inner.fetch_optional(query)).boxed()
             }
 
             fn prepare_with<'e>($self, sql: SqlStr, types: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
-            where
-                'c: 'e,
-            {
+            where 'c: 'e {
                 $timeout($inner.prepare_with(sql, types)).boxed()
             }
 
             fn describe<'e>($self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<sqlx::Postgres>>>
-            where
-                'c: 'e,
-            {
+            where 'c: 'e {
                 $timeout($inner.describe(sql)).boxed()
             }
         }
@@ -223,7 +220,8 @@ impl Probe {
             ask(connection).await
         };
         let answer = state.timeout(PROBE_TIMEOUT, asked).await;
-        state.refuses.store(matches!(answer, Err(sqlx::Error::Io(_))), Ordering::Relaxed);
+        let refuses = matches!(&answer, Err(sqlx::Error::Io(error)) if error.kind() != TimedOut);
+        state.refuses.store(refuses, Ordering::Relaxed);
         if answer.is_err() {
             state.suspect();
             self.connection = None;

@@ -193,7 +193,7 @@ async fn who_has_not_confirmed_gets_another_letter_and_a_spent_link_leads_on() {
     browser.fill("#password", &ada.password).await;
     browser.misses("#confirm-again").await;
     browser.click("#sign-in-form button").await;
-    browser.reads("#sign-in-form .trouble", "The address or the password is wrong.").await;
+    browser.reads("#sign-in-form .trouble", "The email or the password is wrong.").await;
     browser.click("#sign-in-form .trouble #confirm-again").await;
     browser.reads("[data-view=letter]", &ada.email).await;
     browser.is_content(&["401 (Unauthorized)"]).await;

@@ -25,6 +25,24 @@ async fn every_error_is_a_problem() {
 }
 
 #[tokio::test]
+async fn a_problem_names_the_field_and_not_its_value() {
+    let web = Deploy::detached().web_at_once().await;
+    let bodies = [
+        (json!({ "email": 4711 }), "email", "is of the wrong type"),
+        (json!({ "email": ["4711"] }), "email", "is of the wrong type"),
+        (json!({}), "email", "is required"),
+        (json!({ "email": "ada@example.com", "admin": 4711 }), "admin", "is not known"),
+        (json!({ "email": "4711" }), "email", "is not an email address"),
+    ];
+    for (body, field, message) in bodies {
+        let answer = Client::new().post(&web, "/api/v1/password-resets", body).await;
+        assert_eq!(answer.status, 422, "{}", answer.text);
+        assert_eq!(answer.body["errors"], json!([{ "field": field, "message": message }]));
+        assert!(!answer.text.contains("4711"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn a_method_that_is_not_allowed_is_told_which_are() {
     let web = Deploy::detached().web_at_once().await;
 

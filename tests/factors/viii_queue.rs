@@ -229,6 +229,39 @@ async fn a_job_that_comes_back_where_another_of_its_key_waits_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_worker_takes_no_more_jobs_than_it_has_slots() {
+    let deploy = Deploy::new().await.with("WORKER_CONCURRENCY", "3");
+    let (mut db, mut lock) = (deploy.connection().await, deploy.connection().await);
+    // The planner expects a queue that is nearly empty, as most are.
+    execute(&mut db, "select add_job('clean_up', '{}')").await;
+    execute(&mut db, "analyze job").await;
+    execute(&mut lock, "begin; lock table token").await; // the jobs wait for it
+    execute(&mut db, "select add_job('clean_up', '{}') from generate_series(1, 50)").await;
+
+    let _worker = deploy.worker();
+    let taken = "select count(*) from job where attempts > 0";
+    until("as many are taken", SOON, async || (number(&mut db, taken).await >= 3).then_some(())).await;
+
+    assert_eq!(number(&mut db, taken).await, 3);
+}
+
+#[tokio::test]
+async fn a_keyed_job_waits_for_the_change_that_it_was_added_for() {
+    let deploy = Deploy::new().await;
+    let (mut db, mut change) = (deploy.connection().await, deploy.connection().await);
+    execute(&mut db, KEYED).await;
+    execute(&mut change, "begin").await;
+    execute(&mut change, KEYED).await; // that one will do, if it runs after this change
+
+    let (web, _worker) = (deploy.web().await, deploy.worker());
+    Client::new().signed_up(&web).await; // a later job is done
+    assert_eq!(number(&mut db, OF_KEY).await, 1, "it was run before the change could be seen");
+    execute(&mut change, "commit").await;
+
+    until_number(&mut db, OF_KEY, 0, SOON).await;
+}
+
+#[tokio::test]
 async fn a_task_that_the_release_does_not_know_is_left_alone() {
     let deploy = Deploy::new().await;
     let mut db = deploy.connection().await;

@@ -27,7 +27,7 @@ const MAX_MEMORY: u64 = 110 << 20;
 /// In MiB, for the uploads that wait and those that are stored.
 const MAX_HELD: usize = 24;
 
-// Allowed as statics, since they hold nothing of the service: they bound the memory of this process.
+// Statics, since they bound the memory of this process, and hold nothing of an attached service.
 static HELD: Semaphore = Semaphore::const_new(MAX_HELD);
 static DECODING: Semaphore = Semaphore::const_new(1);
 
