@@ -16,8 +16,11 @@ use crate::{Result, median, tell};
 /// much as two hundred requests.
 const TURNS: usize = 9;
 const REQUESTS: u32 = 500;
-/// Until the pool of Postgres has grown to what one client needs.
-const WARM_UP: u32 = 2_000;
+/// Until the pool of Postgres has grown to what one client needs, and no connection of it is in doubt: each is for ten
+/// seconds after Postgres was slow to answer, as it seems to be to a process that starts under callgrind.
+const WARM_UP: Duration = Duration::from_secs(15);
+/// How many requests strace's shorter run answers.
+const TRACED: u32 = 2_000;
 /// How long strace may take to write its report.
 const REPORT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -66,10 +69,10 @@ impl Subject<'_> {
     /// answers twice as many requests.
     fn calls(&self, output: Output) -> Result<f64> {
         // The longer run comes first, as the shorter one then lasts as long as it did.
-        let (more, lasted) = self.traced(output, 2 * WARM_UP, Duration::ZERO)?;
-        let (fewer, _) = self.traced(output, WARM_UP, lasted)?;
+        let (more, lasted) = self.traced(output, 2 * TRACED, Duration::ZERO)?;
+        let (fewer, _) = self.traced(output, TRACED, lasted)?;
         // A request makes a whole number of calls: what is left is what the health probes did in one run alone.
-        Ok(((more - fewer) / f64::from(WARM_UP) * 10.0).round() / 10.0)
+        Ok(((more - fewer) / f64::from(TRACED) * 10.0).round() / 10.0)
     }
 
     fn traced(&self, output: Output, requests: u32, lasts: Duration) -> Result<(f64, Duration)> {
@@ -99,7 +102,10 @@ impl Subject<'_> {
         let out = format!("--callgrind-out-file={}", self.scratch.join("callgrind").display());
         command.args(["-q", "--tool=callgrind", &out]).arg(self.program);
         let (server, mut client) = self.start(command, Stdio::piped())?;
-        self.ask(&mut client, WARM_UP)?;
+        let start = Instant::now();
+        while start.elapsed() < WARM_UP {
+            self.ask(&mut client, 1)?;
+        }
         let mut counts = Vec::new();
         for _ in 0..TURNS {
             let (start, before) = (Instant::now(), executed(&server)?);

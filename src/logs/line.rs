@@ -119,7 +119,7 @@ impl Visit for Fields {
     }
 }
 
-/// A time as `2026-01-31T09:05:07.000123Z`. The formats of std and of time cost ten times as much.
+/// A time as `2026-01-31T09:05:07.000123Z`, by hand: std's formatting took a third of a line's instructions.
 fn timestamp(now: OffsetDateTime) -> [u8; 27] {
     let (date, (hour, minute, second, micro)) = (now.date(), now.to_hms_micro());
     let mut text = *b"0000-00-00T00:00:00.000000Z";
