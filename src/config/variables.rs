@@ -53,7 +53,7 @@ pub(super) const VARIABLES: &[Variable] = &[
     default("LOG_LEVEL", "info", "which lines to log, as tracing filter directives"),
     default("LOG_FORMAT", "json", "json, or text for a person at a terminal"),
     default("DATABASE_POOL_SIZE", "10", "Postgres connections at most, per process; from 3"),
-    default("WORKER_CONCURRENCY", "4", "jobs at once, per worker"),
+    default("WORKER_CONCURRENCY", "4", "jobs at once, per worker; two fewer than DATABASE_POOL_SIZE at most"),
     default("MAX_CONNECTIONS", "1000", "accepted client connections at most, per web process"),
     default("REQUEST_TIMEOUT_SECONDS", "15", "seconds after which a request is answered 503"),
     default("DRAIN_SECONDS", "0", "seconds after SIGTERM that web still serves while it says it is not ready"),

@@ -48,3 +48,25 @@ impl Lease {
         self.lost.run_until_cancelled(leased).await.flatten()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_runs_once_a_lease_is_over() {
+        let (over, mut ran) = (Lease::new(1, Uuid::nil(), Instant::now() - LEASE), false);
+
+        assert!(over.run(async { ran = true }).await.is_none());
+        assert!(!ran, "a step was taken");
+    }
+
+    #[tokio::test]
+    async fn work_that_waits_ends_when_its_lease_is_lost() {
+        let lease = Lease::new(1, Uuid::nil(), Instant::now());
+
+        let (ended, ()) = tokio::join!(lease.run(std::future::pending::<()>()), async { lease.lost.cancel() });
+
+        assert!(ended.is_none());
+    }
+}

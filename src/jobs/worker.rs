@@ -25,7 +25,7 @@ pub async fn run(app: App, tasks: Vec<Task>, stop: &CancellationToken, grace: Du
         names: tasks.iter().map(|task| task.name.to_owned()).collect(),
         tasks,
         leases: Mutex::default(),
-        slots: Arc::new(Semaphore::new(app.config.worker_concurrency)),
+        slots: Arc::new(Semaphore::new(app.config.worker_concurrency.min(app.config.database_pool_size as usize - 2))),
         running: TaskTracker::new(),
         interrupt: CancellationToken::new(),
         app,
@@ -45,7 +45,7 @@ struct Worker {
     names: Vec<String>,
     /// Of the running jobs, by their tokens: a job whose lease ended may run here twice.
     leases: Mutex<HashMap<Uuid, Arc<Lease>>>,
-    /// As many as jobs may run at once.
+    /// As many as jobs may run at once: one connection is left for the queue, whatever they do with theirs.
     slots: Arc<Semaphore>,
     running: TaskTracker,
     /// Cancelled when running jobs are to be handed back.

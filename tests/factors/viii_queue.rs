@@ -52,7 +52,7 @@ async fn a_stopped_and_continued_worker_does_not_repeat_what_another_did() {
     let sink = Sink::start(10).await;
     let Hanging { deploy, mut db, mail, worker } = hanging(&sink.url()).await;
 
-    worker.signal(Signal::STOP);
+    worker.pause();
     let deploy = deploy.with("SMTP_URL", &sink.url());
     let other = deploy.worker();
     until("the other worker sends the email", TAKEOVER, async || (sink.ids().len() == 1).then_some(())).await;
@@ -70,28 +70,84 @@ async fn a_stopped_and_continued_worker_does_not_repeat_what_another_did() {
     assert_eq!(sink.ids().len(), 1, "the email was sent twice");
 }
 
+const CLEANING: &str = "select count(*) from job where task = 'clean_up' and token is not null";
+
+/// A deploy with a worker that is stopped while it waits for Postgres, in a job whose limits are longer than a lease.
+/// What it waited for has come since.
+struct Stopped {
+    deploy: Deploy,
+    db: PgConnection,
+    worker: Process,
+}
+
+async fn stopped() -> Stopped {
+    let deploy = Deploy::new().await;
+    let (mut db, mut lock) = (deploy.connection().await, deploy.connection().await);
+    execute(&mut lock, "begin; lock table token").await;
+    let worker = deploy.worker();
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database()
+        and query like 'delete from token%' and wait_event_type = 'Lock'";
+    until_number(&mut db, waiting, 1, SOON).await;
+    worker.pause();
+    execute(&mut lock, "rollback").await;
+    until_number(&mut db, waiting, 0, SOON).await;
+    Stopped { deploy, db, worker }
+}
+
+#[tokio::test]
+async fn a_continued_worker_does_not_go_on_with_what_another_did() {
+    let Stopped { deploy, mut db, worker } = stopped().await;
+
+    let other = deploy.worker();
+    until("the other worker does it", TAKEOVER, async || (lines(&other, "job done", "clean_up") == 1).then_some(()))
+        .await;
+    until_number(&mut db, "select count(*) from job where task = 'clean_up'", 0, SOON).await;
+    worker.signal(Signal::CONT);
+    worker.log("the first worker has lost the job", |line| line["task"] == "clean_up" && line["level"] == "WARN").await;
+
+    assert_eq!(lines(&worker, "job done", "clean_up"), 0);
+    assert_eq!(lines(&worker, "cleaned up", "clean_up"), 0, "the first worker went on");
+}
+
 #[tokio::test]
 async fn a_continued_worker_leaves_the_failure_that_another_recorded() {
-    let sink = Sink::start(10).await;
-    let Hanging { deploy, mut db, mail, worker } = hanging(&sink.url()).await;
+    let Stopped { deploy, mut db, worker } = stopped().await;
+    execute(
+        &mut db,
+        "create function fail() returns trigger language plpgsql as $$ begin raise 'not today'; end $$;
+         create trigger fail before delete on sign_up for each statement execute function fail()",
+    )
+    .await;
 
-    worker.signal(Signal::STOP);
-    let failing = deploy.copy().with("SMTP_URL", &refusing("451 come back later").await);
-    let other = failing.worker();
+    let other = deploy.worker();
     until("the other worker fails", TAKEOVER, async || {
-        (lines(&other, "job failed, will be retried", "send_account_email") > 0).then_some(())
+        (lines(&other, "job failed, will be retried", "clean_up") > 0).then_some(())
     })
     .await;
     drop(other);
-    mail.set(Mode::Pass).await;
+    execute(&mut db, "drop trigger fail on sign_up").await;
     worker.signal(Signal::CONT);
 
-    // The first worker may take it anew, as any other: then it is done, and once.
-    until_number(&mut db, EMAILS, 0, TAKEOVER).await;
-    assert_eq!(sink.ids().len(), 1);
-    assert_eq!(lines(&worker, "job done", "send_account_email"), 1);
-    let attempts: Vec<_> = worker.logs().iter().map(|line| line["attempt"].clone()).filter(|a| !a.is_null()).collect();
-    assert!(attempts.iter().any(|attempt| attempt.as_i64() >= Some(3)), "done by its third attempt: {attempts:?}");
+    // The first worker may take it anew, as any other.
+    let done = |line: &Value| line["message"] == "job done" && line["task"] == "clean_up";
+    let line = worker.log("it is done", done).await;
+    assert!(line["attempt"].as_i64() >= Some(3), "{line}");
+}
+
+#[tokio::test]
+async fn a_job_that_runs_longer_than_a_lease_stays_its_workers() {
+    let deploy = Deploy::new().await;
+    let (mut db, mut lock) = (deploy.connection().await, deploy.connection().await);
+    execute(&mut lock, "begin; lock table token").await; // the job waits for it
+    let workers = [0; 2].map(|_| deploy.worker());
+    until_number(&mut db, CLEANING, 1, SOON).await;
+
+    tokio::time::sleep(Duration::from_secs(18)).await; // the time itself is what is tested
+    assert_eq!(number(&mut db, "select attempts::bigint from job where task = 'clean_up'").await, 1);
+    execute(&mut lock, "rollback").await;
+
+    let done = || workers.iter().map(|worker| lines(worker, "job done", "clean_up")).sum::<usize>();
+    until("it is done", SOON, async || (done() == 1).then_some(())).await;
 }
 
 /// Gives the running job to another worker, which is what a take does, and holds it for an hour.
@@ -280,7 +336,9 @@ async fn a_dead_workers_job_can_be_retried_and_discarded() {
     let Hanging { deploy, mut db, mail: _mail, mut worker } = hanging(&sink.url()).await;
     let id = number(&mut db, "select id from job where task = 'send_account_email'").await.to_string();
 
-    assert_ne!(deploy.run("jobs", &["discard", &id]).await.code, 0, "it is running");
+    for step in ["discard", "retry"] {
+        assert_ne!(deploy.run("jobs", &[step, &id]).await.code, 0, "it is running");
+    }
     worker.signal(Signal::KILL);
     worker.exit(SOON).await;
 
@@ -290,4 +348,57 @@ async fn a_dead_workers_job_can_be_retried_and_discarded() {
     .await;
     assert_eq!(deploy.run("jobs", &["discard", &id]).await.code, 0);
     assert_eq!(number(&mut db, EMAILS).await, 0);
+}
+
+#[tokio::test]
+async fn a_hand_back_is_no_attempt() {
+    let sink = Sink::start(10).await;
+    let Hanging { deploy: _deploy, mut db, mail: _mail, mut worker } = hanging(&sink.url()).await;
+
+    worker.stop();
+    assert_eq!(worker.exit(SOON).await.code, 0);
+
+    let waits = "select count(*) from job where task = 'send_account_email' and token is null and attempts = 0
+        and due <= now() and error is null";
+    assert_eq!(number(&mut db, waits).await, 1);
+}
+
+/// A job whose email is rejected for now, after so many attempts.
+async fn rejected(attempts: &'static str) -> (Deploy, PgConnection, Process) {
+    let deploy = Deploy::new().await;
+    let web = deploy.web().await;
+    Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
+    let mut db = deploy.connection().await;
+    execute(&mut db, attempts).await;
+    let worker = deploy.copy().with("SMTP_URL", &refusing("451 come back later").await).worker();
+    until_number(&mut db, "select count(*) from job where error like '%come back later%'", 1, SOON).await;
+    (deploy, db, worker)
+}
+
+#[tokio::test]
+async fn the_last_attempt_is_the_last() {
+    let (_deploy, mut db, _worker) = rejected("update job set attempts = 11").await;
+
+    assert_eq!(number(&mut db, "select count(*) from job where dead and attempts = 12").await, 1);
+}
+
+#[tokio::test]
+async fn a_failed_job_waits_longer_after_each_attempt() {
+    let (_deploy, mut db, _worker) = rejected("update job set attempts = 5").await;
+
+    let later = "select count(*) from job where error is not null
+        and due between now() + interval '280 s' and now() + interval '510 s'";
+    assert_eq!(number(&mut db, later).await, 1);
+}
+
+#[tokio::test]
+async fn a_dead_job_is_left_alone() {
+    let deploy = Deploy::new().await;
+    let mut db = deploy.connection().await;
+    execute(&mut db, "select add_job('send_account_email', '{}'); update job set dead = true").await;
+
+    let (web, _worker) = (deploy.web().await, deploy.worker());
+    Client::new().signed_up(&web).await; // a later job is done
+
+    assert_eq!(number(&mut db, "select count(*) from job where dead and attempts = 0").await, 1);
 }

@@ -1,7 +1,7 @@
 //! One running binary: its output, its port, its signals, its end.
 
 use super::{Duration, SOON, Value, until};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -74,6 +74,14 @@ impl Process {
     /// Sends SIGTERM.
     pub fn stop(&self) {
         self.signal(Signal::TERM);
+    }
+
+    /// Sends SIGSTOP, and waits until every thread has stopped: on a busy machine they run on for a while.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+        let pid = Pid::from_child(&self.child);
+        let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).expect("the process can be waited for");
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()), "the process has ended");
     }
 
     pub fn running(&mut self) -> bool {
