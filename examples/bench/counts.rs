@@ -72,7 +72,7 @@ impl Subject<'_> {
         let (more, lasted) = self.traced(output, 2 * TRACED, Duration::ZERO)?;
         let (fewer, _) = self.traced(output, TRACED, lasted)?;
         // A request makes a whole number of calls: what is left is what the health probes did in one run alone.
-        Ok(((more - fewer) / f64::from(TRACED) * 10.0).round() / 10.0)
+        Ok(((more - fewer) / f64::from(TRACED)).round())
     }
 
     fn traced(&self, output: Output, requests: u32, lasts: Duration) -> Result<(f64, Duration)> {
