@@ -4,10 +4,34 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::http::{Result, cursor::present, problem::Problem};
+use crate::http::cursor::present;
 
 const TITLE_LIMIT: usize = 200;
 const BODY_LIMIT: usize = 100_000;
+
+/// Why a field of a note is rejected.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InvalidField {
+    #[error("must be one line, without control characters")]
+    TitleControl,
+    #[error("must have 1 to {} characters", TITLE_LIMIT)]
+    TitleLength,
+    /// The one character that Postgres does not keep.
+    #[error("must not hold the character U+0000")]
+    BodyNul,
+    #[error("must have at most {} characters", BODY_LIMIT)]
+    BodyLength,
+}
+
+impl InvalidField {
+    /// The field's name.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::TitleControl | Self::TitleLength => "title",
+            Self::BodyNul | Self::BodyLength => "body",
+        }
+    }
+}
 
 /// One line that says something, without control characters.
 #[derive(ToSchema)]
@@ -42,8 +66,7 @@ pub(super) struct Draft {
 }
 
 impl NewNote {
-    /// Errors: a problem with the field.
-    pub(super) fn parse(self) -> Result<Draft> {
+    pub(super) fn parse(self) -> Result<Draft, InvalidField> {
         Ok(Draft { title: title(&self.title)?, body: body(self.body)? })
     }
 }
@@ -69,33 +92,27 @@ pub(super) struct Changes {
 
 impl Changes {
     /// The new title and the new body, if they are given.
-    /// Errors: a problem with the field.
-    pub(super) fn parse(self) -> Result<(Option<String>, Option<String>)> {
+    pub(super) fn parse(self) -> Result<(Option<String>, Option<String>), InvalidField> {
         let title = self.title.as_deref().map(title).transpose()?;
         Ok((title, self.body.map(body).transpose()?))
     }
 }
 
-fn title(text: &str) -> Result<String> {
+fn title(text: &str) -> Result<String, InvalidField> {
     let text = text.trim();
-    if text.contains(char::is_control) {
-        return Err(Problem::field("title", "must be one line, without control characters"));
+    match text.chars().count() {
+        _ if text.contains(char::is_control) => Err(InvalidField::TitleControl),
+        1..=TITLE_LIMIT => Ok(text.to_owned()),
+        _ => Err(InvalidField::TitleLength),
     }
-    if !(1..=TITLE_LIMIT).contains(&text.chars().count()) {
-        return Err(Problem::field("title", format!("must have 1 to {TITLE_LIMIT} characters")));
-    }
-    Ok(text.to_owned())
 }
 
-fn body(text: String) -> Result<String> {
-    // The one character that Postgres does not keep.
-    if text.contains('\0') {
-        return Err(Problem::field("body", "must not hold the character U+0000"));
+fn body(text: String) -> Result<String, InvalidField> {
+    match text.chars().count() {
+        _ if text.contains('\0') => Err(InvalidField::BodyNul),
+        ..=BODY_LIMIT => Ok(text),
+        _ => Err(InvalidField::BodyLength),
     }
-    if text.chars().count() > BODY_LIMIT {
-        return Err(Problem::field("body", format!("must have at most {BODY_LIMIT} characters")));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use axum::http::header::{ETAG, LOCATION};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
-use super::fields::{Changes, Draft, NewNote};
+use super::fields::{Changes, Draft, InvalidField, NewNote};
 use super::params::Params;
 use super::store::{self, Note};
 use crate::http::cursor::{Page, Position};
@@ -15,6 +15,12 @@ use crate::http::extract::{Json, Path, Query};
 use crate::http::idempotency::IdempotencyKey;
 use crate::services::postgres::Transaction;
 use crate::{accounts, http::Result, http::problem::Problem, sessions::CurrentAccount, state::App};
+
+impl From<InvalidField> for Problem {
+    fn from(error: InvalidField) -> Self {
+        Self::field(error.name(), error.to_string())
+    }
+}
 
 impl IntoResponse for Note {
     fn into_response(self) -> Response {
