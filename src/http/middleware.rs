@@ -1,7 +1,7 @@
 //! What every request goes through, and every answer carries.
 
 use std::time::{Duration, Instant};
-use std::{convert::Infallible, mem, panic::AssertUnwindSafe, pin::pin, sync::Arc, task, task::Poll};
+use std::{convert::Infallible, mem, panic::AssertUnwindSafe, sync::Arc, task, task::Poll};
 
 use axum::response::{IntoResponse, Response};
 use axum::{body::Body, body::HttpBody, extract::MatchedPath, extract::Request};
@@ -101,8 +101,7 @@ async fn observe(
     forget_host(&mut request);
 
     let answer = async {
-        // Pinned where it is: futures are large, and each that wraps one would move it.
-        let answer = AssertUnwindSafe(pin!(limited(app, request, service))).catch_unwind().await;
+        let answer = AssertUnwindSafe(limited(app, request, service)).catch_unwind().await;
         let response = answer.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response());
         let (status, elapsed) = (response.status().as_u16(), start.elapsed().as_secs_f64());
         tracing::info!(status, latency_ms = (elapsed * 1e6).round() / 1e3, "request");
@@ -166,7 +165,7 @@ async fn limited(
     // What is no JSON its own route reads, or nobody does.
     let rest = if body && !json { BODY_DEADLINE } else { Duration::ZERO };
     let limit = rest + Duration::from_secs(app.config.request_timeout_seconds);
-    match timeout(limit, pin!(service.call(request))).await {
+    match timeout(limit, service.call(request)).await {
         Ok(Ok(response)) => response,
         Err(_) => Problem::Timeout.into_response(),
     }
