@@ -94,7 +94,7 @@ fn nothing_gets_into_a_build_that_is_not_asked_for() {
     let (top, git) = (names(&dir), names(&dir.join(".git")));
     std::fs::remove_dir_all(&dir).ok();
 
-    let asked_for = [".git", ".sqlx", "Cargo.lock", "Cargo.toml", "build.rs", "migrations", "src"];
+    let asked_for = [".git", ".sqlx", "Cargo.lock", "Cargo.toml", "build.rs", "migrations", "openapi.json", "src"];
     assert_eq!(top, asked_for.map(str::to_owned).into());
     for name in git {
         assert!(["HEAD", "packed-refs", "refs"].contains(&name.as_str()), ".git/{name}");
