@@ -3,7 +3,7 @@ create table job (
     id         bigint generated always as identity primary key,
     -- The name of its type. A worker takes only those that its release knows.
     task       text not null,
-    -- The job itself. Ids only: an operator may read it, and so may whoever gets a dump.
+    -- The job itself. Ids only: operators read it, and a dump holds it.
     payload    jsonb not null check (jsonb_typeof(payload) = 'object'),
     -- The request that added it, and the release.
     context    jsonb not null default '{}',

@@ -10,7 +10,8 @@ create table outbox_email (
     -- Whose email; goes with the account. Null while there is none: a sign-up, or a reset that was requested for an
     -- email and is matched to an account only when it is sent, so that a request takes the same time for all.
     account_id uuid references account on delete cascade,
-    -- The row that it is about, in a table of its domain. No foreign key: whoever sends it finds the row, or drops it.
+    -- The row that it is about, in a table of its domain. No foreign key: the job that sends
+    -- it finds the row, or drops the email.
     subject_id uuid,
     -- The request that added it, to join a complaint about an email to the logs.
     request_id text,

@@ -1,4 +1,4 @@
-//! V, XII: the database's schema, brought up to date once a release and under a lock, whoever asks and how often.
+//! V, XII: the database's schema, brought up to date once a release, under a lock.
 //! Everything here fails when the database does not answer.
 
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //! are added meanwhile neither repeat nor hide any.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -95,11 +95,6 @@ impl Window {
 fn parse_limit(text: &str) -> Option<u8> {
     let limit: u8 = text.parse().ok()?;
     ((1..=MAX_LIMIT).contains(&limit) && limit.to_string() == text).then_some(limit)
-}
-
-/// Deserializes a field that may be left out, but is not null.
-pub fn present<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
-    String::deserialize(from).map(Some)
 }
 
 #[cfg(test)]

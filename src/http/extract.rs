@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection};
 use axum::{body::Bytes, http::request::Parts};
 use axum::{http::HeaderMap, http::HeaderName, http::header::CONTENT_TYPE, http::header::USER_AGENT};
-use serde::de::{DeserializeOwned, value::MapDeserializer};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::value::MapDeserializer};
 use serde_json::error::Category;
 
 use super::problem::Problem;
@@ -81,6 +81,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let query = MapDeserializer::<_, serde_json::Error>::new(pairs);
         serde_path_to_error::deserialize(query).map(Self).map_err(|error| rejection(&error))
     }
+}
+
+/// Deserializes a field that may be left out, but is not null.
+pub fn present<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
+    String::deserialize(from).map(Some)
 }
 
 /// The client's address, as far as it can be believed.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::http::cursor::present;
+use crate::http::extract::present;
 
 const TITLE_LIMIT: usize = 200;
 const BODY_LIMIT: usize = 100_000;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use crate::{http::Result, http::cursor::Window, http::cursor::present, http::problem::Problem};
+use crate::{http::Result, http::cursor::Window, http::extract::present, http::problem::Problem};
 
 const SEARCH_LIMIT: usize = 200;
 

@@ -53,8 +53,8 @@ impl Stage {
 
 /// The link in an account's first letter.
 pub async fn link(account: &Account) -> String {
-    let letters = mail::emails(&account.email, 1).await;
-    let text = letters[0]["text"].as_str().expect("a text");
+    let emails = mail::emails(&account.email, 1).await;
+    let text = emails[0]["text"].as_str().expect("a text");
     let link = text.split_whitespace().find(|word| word.starts_with(ORIGIN));
     link.expect("a link to the page").to_owned()
 }

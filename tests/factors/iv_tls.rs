@@ -134,7 +134,7 @@ async fn a_mail_server_without_starttls_hears_nothing_and_the_letter_waits() {
 
     let said = complaint(&deploy, Way::Starttls).await;
     Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
-    let failed = worker.log("the letter fails", |line| line["task"] == "send_account_email").await;
+    let failed = worker.log("the email fails", |line| line["task"] == "send_account_email").await;
 
     assert!(said.contains("STARTTLS is not supported"), "{said}");
     assert_eq!(failed["message"], "job failed, will be retried", "{failed}");

@@ -14,6 +14,7 @@ mod vi_processes;
 mod vii_port_binding;
 mod viii_concurrency;
 mod viii_duress;
+mod viii_leases;
 mod viii_pooler;
 mod viii_queue;
 mod xi_logs;

@@ -46,9 +46,9 @@ async fn links_in_letters_have_the_public_url_whatever_the_host_header_says() {
     let answer = Answer::of(request.header("host", "evil.test").json(&account.credentials())).await;
 
     assert_eq!(answer.status, 202, "{}", answer.text);
-    let letter = mail::emails(&account.email, 1).await.remove(0).to_string();
-    assert!(letter.contains("http://app.test/verify#"), "{letter}");
-    assert!(!letter.contains("evil.test"), "{letter}");
+    let email = mail::emails(&account.email, 1).await.remove(0).to_string();
+    assert!(email.contains("http://app.test/verify#"), "{email}");
+    assert!(!email.contains("evil.test"), "{email}");
 }
 
 #[tokio::test]

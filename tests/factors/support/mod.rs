@@ -7,6 +7,7 @@ pub mod deploy;
 pub mod mail;
 pub mod process;
 pub mod proxy;
+pub mod queue;
 pub mod raw;
 pub mod sink;
 pub mod tls;
