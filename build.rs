@@ -1,11 +1,11 @@
-//! Tells the program which commit it is built from: `COMMIT`, else what `.git` says, else `unknown`.
+//! Sets the commit of the build: `COMMIT` of the environment, else from `.git`, else `unknown`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-env-changed=COMMIT");
-    // The migrations are embedded.
+    // Embedded by `sqlx::migrate!`.
     println!("cargo:rerun-if-changed=migrations");
     println!("cargo:rerun-if-changed=build.rs");
     let given = std::env::var("COMMIT").ok().filter(|commit| !commit.is_empty());
@@ -13,14 +13,14 @@ fn main() {
     println!("cargo:rustc-env=COMMIT={commit}");
 }
 
-/// What HEAD points to, read without git, which a build may lack.
+/// The commit of HEAD, read without git, which may not be installed.
 fn head() -> Option<String> {
     let git = directory()?;
     let head = read(&git.join("HEAD"))?;
     let Some(name) = head.strip_prefix("ref: ") else {
         return Some(head);
     };
-    // A worktree keeps its branches in the repository it belongs to.
+    // A worktree has its branches in the main repository.
     let common = match read(&git.join("commondir")) {
         Some(path) => git.join(path),
         None => git,

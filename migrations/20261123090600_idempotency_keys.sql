@@ -1,14 +1,14 @@
--- Requests that may be sent again, for 24 hours: what they created.
+-- Idempotency keys: what a request created, for 24 hours.
 create table idempotency_key (
-    -- One account's keys say nothing of another's.
+    -- Keys are unique per account.
     account_id  uuid not null references account on delete cascade,
-    -- The client's name for one request.
+    -- The Idempotency-Key of the request.
     key         text not null check (length(key) between 1 and 255),
-    -- SHA-256 of the request: the same key must not stand for something else.
+    -- SHA-256 of the request: using the key for another request is an error.
     hash        bytea not null check (length(hash) = 32),
-    -- What was created. It may be changed or gone by now: the answer stays as it was.
+    -- The created resource. It may have been changed or deleted since: a retry gets the first response.
     resource_id uuid not null,
-    -- Also when the resource was created, as both are of one transaction.
+    -- Also the time of the resource: both are inserted in one transaction.
     created_at  timestamptz not null default now(),
     primary key (account_id, key)
 );

@@ -1,4 +1,4 @@
-//! XII Admin processes: what the one-off tasks share, so that each says only what it does.
+//! XII Admin processes: what the one-off tasks share.
 
 use std::{io::Read, path::Path, process::ExitCode};
 
@@ -8,27 +8,28 @@ use uuid::Uuid;
 
 use crate::{config, config::Config, release, seed, services};
 
-/// How an admin task fails: a sentence for the operator.
+/// The error of an admin task: a sentence for the operator.
 pub type Error = Box<dyn std::error::Error>;
 
-/// Runs an admin task: arguments, then config, then `task`, whose answer is printed, or else its error on stderr.
+/// Runs an admin task: parses arguments, reads the config, runs `task`, and prints its result on stdout or its error on
+/// stderr.
 pub fn run<A: Parser>(task: impl AsyncFnOnce(A, Config) -> Result<String, Error>) -> ExitCode {
     let args = parse();
     run_with(async |config| task(args, config).await)
 }
 
-/// Runs an admin task that has looked at its arguments already.
+/// Runs an admin task whose arguments are parsed already.
 pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<String, Error>) -> ExitCode {
     let ended = Config::from_env().map_err(Error::from).and_then(|config| {
         release::start("admin");
         let runtime = Runtime::new()?;
         let result = runtime.block_on(task(config));
-        // Does not wait for a look-up of a name that still runs.
+        // Does not wait for a DNS lookup that is still running.
         runtime.shutdown_background();
         result
     });
-    let told = ended.as_ref().map(|text| text.lines().for_each(|line| println!("{line}")));
-    let Err(error) = told else {
+    let printed = ended.as_ref().map(|text| text.lines().for_each(|line| println!("{line}")));
+    let Err(error) = printed else {
         return ExitCode::SUCCESS;
     };
     for line in error.to_string().lines() {
@@ -37,20 +38,20 @@ pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<String, Error>) -> Exit
     ExitCode::from(code(error.as_ref()))
 }
 
-/// The exit code of a process that fails with `error`: a variable that only a client can reject is config, too.
+/// The exit code for `error`: a URL that its client rejects is a config error, too.
 pub(crate) fn code(error: &(dyn std::error::Error + 'static)) -> u8 {
     let rejected = matches!(error.downcast_ref(), Some(services::Error::Rejected { .. }));
     if rejected || error.is::<config::Errors>() { config::EXIT_CODE } else { 1 }
 }
 
-/// The program's arguments; ends it after `--help`, `--version` or a wrong one.
+/// Parses the program's arguments; exits after `--help`, `--version` or an invalid one.
 pub fn parse<A: Parser>() -> A {
     let matches = named(A::command()).get_matches();
     A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// The password from standard input, if it is `given` there; else a random one.
-/// Errors: there is none to be had.
+/// The password from standard input, if `given`; else a random one.
+/// Errors: standard input cannot be read.
 pub fn password(given: bool) -> Result<String, Error> {
     if !given {
         return Ok(Uuid::new_v4().simple().to_string());
@@ -59,23 +60,23 @@ pub fn password(given: bool) -> Result<String, Error> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Seeds the database, and tells the operator what was made: the account's password, too, unless it was `given`.
+/// Seeds the database. Returns what was created, with the account's password unless it was `given`.
 /// Errors: the password is too weak, or a service is unreachable.
 pub async fn seed(config: &Config, given: bool) -> Result<String, Error> {
     let password = password(given)?;
     Ok(match seed::seed(config, password.clone()).await? {
-        true if given => format!("{} is made", seed::EMAIL),
-        true => format!("{} is made, with the password {password}", seed::EMAIL),
-        false => format!("{} is there already", seed::EMAIL),
+        true if given => format!("created {}", seed::EMAIL),
+        true => format!("created {}, password: {password}", seed::EMAIL),
+        false => format!("{} already exists", seed::EMAIL),
     })
 }
 
-/// Answers `--help` and `--version` of a program that takes no other argument, and refuses others.
+/// Handles `--help` and `--version` of a program that has no other argument, and rejects others.
 pub fn describe(about: &'static str) {
     named(Command::new("app").about(about)).get_matches();
 }
 
-/// The program is called as its file is, not as the package; its version needs no config.
+/// The command with the program's name, not the package's, and its version, which needs no config.
 fn named(command: Command) -> Command {
     let program = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();

@@ -1,32 +1,32 @@
-//! The request that work is done for: logs, problems and jobs carry its id, and traces go on from it.
+//! The current request: its id is in logs, problems and jobs, and its trace continues in jobs.
 
 use std::{fmt, ops::Range};
 
 use uuid::Uuid;
 
 tokio::task_local! {
-    /// Task-local, so that no function between a handler and a job has to pass it on.
+    /// Task-local, so that the functions between a handler and `enqueue` need no parameter for it.
     static CURRENT: Context;
 }
 
-/// What a request is known by.
+/// The ids of a request.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The client's id for the request, or one of ours; none for a job that no request added.
+    /// The request id, from the client or generated; none for a job that no request added.
     pub request_id: Option<String>,
-    /// The span that is running.
+    /// The current span.
     pub traceparent: Traceparent,
 }
 
-/// A span in a form that another process can go on from: the W3C's `traceparent`
+/// A span's ids, as another process can continue its trace: `traceparent` of the W3C
 /// (<https://www.w3.org/TR/trace-context/#traceparent-header>).
 #[derive(Clone, Copy, Debug)]
 pub struct Traceparent {
-    /// The whole trace.
+    /// The trace id.
     pub trace_id: u128,
-    /// The span within the trace.
+    /// The span id.
     pub span_id: u64,
-    /// Bit 0: it is sampled.
+    /// Bit 0: the trace is sampled.
     pub flags: u8,
 }
 
@@ -54,22 +54,22 @@ impl Traceparent {
     }
 }
 
-/// Runs `work` for a request.
+/// Runs `work` with this context.
 pub async fn scope<T>(context: Context, work: impl Future<Output = T>) -> T {
     CURRENT.scope(context, work).await
 }
 
-/// What the caller works for: none outside [`scope`].
+/// The context of the caller; none outside [`scope`].
 pub fn current() -> Option<Context> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// The id of the current request, or a new one outside a request.
+/// The id of the current request; outside a request a new id.
 pub fn request_id() -> String {
     CURRENT.try_with(|context| context.request_id.clone()).ok().flatten().unwrap_or_else(new_request_id)
 }
 
-/// The id that a client gave its request, if it is well formed (8 to 64 letters, digits or hyphens), or a new one.
+/// The id that the client sent, if it is well formed (8 to 64 letters, digits or hyphens); else a new id.
 pub fn request_id_of(given: Option<&str>) -> String {
     given.filter(|id| is_request_id(id)).map_or_else(new_request_id, str::to_owned)
 }

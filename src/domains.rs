@@ -1,4 +1,4 @@
-//! The domains: each adds its routes, jobs and seed here in a line, and is removed here.
+//! The domains: each is added and removed here, with a line for its routes, jobs and seed.
 
 use std::error::Error;
 
@@ -6,27 +6,27 @@ use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use crate::{accounts, config::Config, jobs::Task, services::postgres::Transaction, sessions, state::App};
-use crate::{demo, notes}; // the demo: delete me
+use crate::{demo, notes}; // demo:
 
-/// The API below its prefix, and the pages beside it.
+/// The API routes below their prefix, and the pages.
 pub fn routes() -> OpenApiRouter<App> {
     let api = accounts::routes().merge(sessions::routes());
-    let api = api.merge(notes::routes()).merge(demo::routes()); // the demo: delete me
+    let api = api.merge(notes::routes()).merge(demo::routes()); // demo:
     let pages = accounts::pages();
-    let pages = pages.merge(demo::pages()); // the demo: delete me
+    let pages = pages.merge(demo::pages()); // demo:
     pages.nest("/api/v1", api)
 }
 
 /// The jobs that a worker runs.
 pub fn jobs() -> Vec<Task> {
     let jobs = accounts::JOBS.into_iter();
-    let jobs = jobs.chain(notes::JOBS); // the demo: delete me
+    let jobs = jobs.chain(notes::JOBS); // demo:
     jobs.collect()
 }
 
-/// What `seed` puts beside the account that it makes.
-#[allow(unused_variables, reason = "the domains may have nothing to put there")]
+/// The demo data that `seed` adds to its account.
+#[allow(unused_variables, reason = "no domain may have demo data")]
 pub async fn seed(tx: &mut Transaction, config: &Config, account: Uuid) -> Result<(), Box<dyn Error>> {
-    notes::seed(tx, config, account).await?; // the demo: delete me
+    notes::seed(tx, config, account).await?; // demo:
     Ok(())
 }

@@ -1,19 +1,19 @@
-//! Argon2id, a few hashes at a time: a hundred sign-ins neither take gigabytes nor starve reads.
+//! Password hashes with Argon2id, a few at a time: a hundred sign-ins neither use gigabytes nor starve reads.
 
 use std::sync::{Arc, Once};
 
 use argon2::{Argon2, password_hash::PasswordHasher, password_hash::PasswordVerifier};
 use tokio::sync::Semaphore;
 
-/// How many hashes may wait for their turn.
+/// The number of hashes that may wait for a slot.
 const QUEUE: usize = 128;
 
-/// Too many passwords wait to be hashed already.
+/// The queue of hashes is full.
 #[derive(Debug, thiserror::Error)]
-#[error("too many passwords wait to be hashed")]
+#[error("password hash queue full")]
 pub struct Busy;
 
-/// Hashes with Argon2id (19 MiB, two passes), on at most four cores. A clone costs nothing.
+/// Hashes with Argon2id (19 MiB, two passes: the OWASP minimum), on at most four cores. Cheap to clone.
 #[derive(Clone)]
 pub struct Hasher {
     queue: Arc<Semaphore>,
@@ -29,14 +29,14 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    /// The hash of a new password, in PHC form. Errors: too many wait already.
+    /// Hashes a new password, in PHC format. Errors: the queue is full.
     pub async fn hash(&self, password: String) -> Result<String, Busy> {
         let hash = self.run(move || Argon2::default().hash_password(password.as_bytes()));
         Ok(hash.await?.expect("the system gives random bytes for the salt").to_string())
     }
 
-    /// Whether a hash is of this password. Without a hash the answer is no, after the same work: the time it takes does
-    /// not tell whether there is an account. Errors: too many wait already.
+    /// Whether the password matches the hash. Without a hash: false, after the same work, so that the time does not
+    /// reveal whether an account exists. Errors: the queue is full.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Busy> {
         self.run(move || match hash {
             Some(hash) => Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok(),
@@ -52,7 +52,7 @@ impl Hasher {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let queued = self.queue.clone().try_acquire_owned().map_err(|_| Busy)?;
         let slot = self.slots.clone().acquire_owned().await.map_err(|_| Busy)?;
-        // The permits go along: the work goes on when the request is dropped.
+        // Moves the permits: the hash runs on when the request is dropped.
         let work = tokio::task::spawn_blocking(move || {
             let _permits = (queued, slot);
             work()
@@ -61,11 +61,11 @@ impl Hasher {
     }
 }
 
-/// Has glibc map each hash's memory for itself, so that it goes back to the system with the hash. By default
-/// it raises this threshold after the first such block, and then keeps hundreds of megabytes.
+/// Makes glibc map and unmap each hash's memory by itself. By default glibc raises this threshold after the first such
+/// block, and then keeps hundreds of megabytes.
 #[allow(unsafe_code)]
 fn return_memory() {
-    // A static, since it is a setting of the process.
+    // A static, as it is a setting of the process.
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         #[cfg(target_env = "gnu")]

@@ -1,4 +1,4 @@
-//! Health: a task probes each service now and then, so that a request for it costs nothing.
+//! Health: a background task probes each service, so that a health request only reads the last status.
 
 use std::{collections::BTreeMap, time::Duration};
 use std::{sync::Arc, sync::Mutex, sync::PoisonError, sync::atomic::AtomicBool, sync::atomic::Ordering};
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{schema, services::postgres::Probe, services::redis::Redis, services::s3::Storage, services::smtp::Mailer};
 
-/// With the probe's own timeout it is how old a status may be.
+/// The pause between two probes. With the timeout of a probe it is the maximum age of a status.
 const POSTGRES_PAUSE: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_secs(7);
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -18,13 +18,13 @@ const POSTGRES: &str = "postgres";
 const SERVICES: [&str; 4] = [POSTGRES, "redis", "mail", "storage"];
 const UNREACHABLE: &str = "unreachable";
 
-/// The last status of a service, or of the process.
+/// The last status of a service or the process.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 pub struct Check {
     /// In one word.
     #[schema(examples("up", "down", "unknown", "draining"))]
     pub status: &'static str,
-    /// Why it is not up: a fixed phrase, as errors hold addresses.
+    /// Why it is not up: a fixed phrase, as error messages may hold addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'static str>,
 }
@@ -37,7 +37,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Starts to probe the services. It must be called within a runtime.
+    /// Starts to probe the services. Must be called within a runtime.
     pub fn watch(postgres: Probe, redis: Redis, mailer: Mailer, storage: Storage) -> Self {
         let unknown = Check { status: "unknown", detail: Some("not yet checked") };
         let checks = Arc::new(Mutex::new(SERVICES.map(|name| (name, unknown)).into()));
@@ -57,7 +57,7 @@ impl Health {
         health
     }
 
-    /// The last status of each service, and of a process that is draining.
+    /// The last status of each service, and of the process while it drains.
     pub fn checks(&self) -> BTreeMap<&'static str, Check> {
         let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if self.draining.load(Ordering::Relaxed) {
@@ -66,12 +66,12 @@ impl Health {
         checks
     }
 
-    /// Whether Postgres is healthy, without which hardly any request can be answered.
-    pub fn has_postgres(&self) -> bool {
+    /// Whether Postgres was up at the last probe.
+    pub fn is_postgres_up(&self) -> bool {
         self.checks()[POSTGRES].status == "up"
     }
 
-    /// Makes the process not ready, while it still serves.
+    /// Reports the process as not ready; it still serves requests.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What a process counts, as Prometheus text. `http::metrics` serves it on METRICS_PORT.
+//! The counters of a process, for Prometheus. `http::metrics` serves them on METRICS_PORT.
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -8,20 +8,20 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounter, Result, register_histo
 const BOUNDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// Requests by method, route and status. In the crate's own registry, a static, as the next one is: what counts is
-/// not handed through every function. Unset where METRICS_PORT is: nobody can ask for it.
+/// Requests by method, route and status. A static, like the crate's default registry: counters are not passed through
+/// every function. Unset without METRICS_PORT, as then nothing reads it.
 static REQUESTS: OnceLock<HistogramVec> = OnceLock::new();
 
-/// Log lines that were dropped because nobody read stdout.
+/// Log lines that were dropped because stdout was not read.
 pub static LOG_LINES_DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
-    let counter = register_int_counter!("log_lines_dropped_total", "Log lines that nobody read.");
+    let counter = register_int_counter!("log_lines_dropped_total", "Log lines dropped because stdout was not read.");
     counter.expect("the name is valid and registered once")
 });
 
-/// Starts to count requests. Errors: it was called before.
+/// Starts counting requests. Errors: it was called before.
 pub fn start() -> Result<()> {
     LazyLock::force(&LOG_LINES_DROPPED);
-    let opts = HistogramOpts::new("http_request_duration_seconds", "From a request's head to its answer's.");
+    let opts = HistogramOpts::new("http_request_duration_seconds", "Seconds from the head of a request to the head of its response.");
     let requests = register_histogram_vec!(opts.buckets(BOUNDS.to_vec()), &["method", "route", "status"])?;
     let _ = REQUESTS.set(requests);
     Ok(())
@@ -35,7 +35,7 @@ pub fn observe_request(method: &str, route: Option<&str>, status: u16, seconds: 
     }
 }
 
-/// The method, or `_OTHER` for one that is not HTTP's own: clients may send any number of names.
+/// The method, or `_OTHER` for an unknown one: clients may send any number of names, and each would be a label.
 pub fn known_method(method: &str) -> &'static str {
     METHODS.iter().find(|known| **known == method).unwrap_or(&"_OTHER")
 }

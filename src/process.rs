@@ -1,4 +1,4 @@
-//! VIII: what `web` and `worker` share, from their start to their end.
+//! VIII: the start and the exit of `web` and `worker`.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{admin, http, logs, release, server, shutdown, traces};
 use crate::{config::Config, state::App, state::Handles};
 
-/// Runs a process: config, logs, the handles to the services, then `run` until `stop`.
+/// Runs a process: reads the config, starts logging, attaches the services, then calls `run`, which returns after the
+/// stop signal.
 pub async fn run(
     name: &'static str, about: &'static str, run: impl AsyncFnOnce(App, CancellationToken) -> server::Result<()>,
 ) -> ExitCode {
@@ -30,6 +31,6 @@ pub async fn run(
         tracing::error!("{error}");
     }
     let code = ended.map_or_else(|error| admin::code(error.as_ref()), |()| 0);
-    // Not by returning: the runtime would then wait for a name's look-up or a hash that still runs.
+    // Exit, not return: the runtime would wait for a DNS lookup or a hash that is still running.
     std::process::exit(code.into())
 }

@@ -1,4 +1,5 @@
-//! V Build, release, run: what runs here. `/version`, every log line and every job carry it.
+//! V Build, release, run: the version, commit and release of the process. `/version`, every log line and every job have
+//! them.
 
 use std::sync::OnceLock;
 
@@ -8,13 +9,13 @@ use utoipa::ToSchema;
 
 use crate::config::variable;
 
-/// The name of the package.
+/// The name of the package in Cargo.toml.
 pub const NAME: &str = env!("CARGO_PKG_NAME");
 
-/// What runs.
+/// What runs, as `/version` shows it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Version {
-    /// The name of the package.
+    /// The name of the package in Cargo.toml.
     pub name: &'static str,
     /// The version of the package.
     pub version: &'static str,
@@ -24,27 +25,27 @@ pub struct Version {
     pub release: String,
     /// `web`, `worker`, or `admin` for a one-off task.
     pub process: &'static str,
-    /// The process among all of them: the host's name, a dot and the process id.
+    /// The instance: the host name, a dot and the process id.
     pub instance: String,
     /// When the process started.
     #[serde(with = "time::serde::rfc3339")]
     pub started_at: OffsetDateTime,
 }
 
-/// Set once, at start. A static, since a log line and a panic have no state to ask.
+/// Set once, at start. A static, as log lines and the panic hook have no access to state.
 static RUNNING: OnceLock<Version> = OnceLock::new();
 
-/// Names the process; later calls do nothing.
+/// Sets the type of the process; later calls do nothing.
 pub fn start(process: &'static str) {
     RUNNING.get_or_init(|| of(process));
 }
 
-/// What runs in this process.
+/// The version of this process.
 pub fn running() -> &'static Version {
     RUNNING.get_or_init(|| of("unknown"))
 }
 
-/// What this program is, in a process of this type. It needs no config, which may be wrong.
+/// The version of a process of this type. It needs no config, which may be invalid.
 pub fn of(process: &'static str) -> Version {
     let host = rustix::system::uname();
     let instance = format!("{}.{}", host.nodename().to_string_lossy(), std::process::id());

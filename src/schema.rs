@@ -1,5 +1,5 @@
-//! V, XII: the database's schema, brought up to date once a release, under a lock.
-//! Everything here fails when the database does not answer.
+//! V, XII: the database schema: migrated once per release, under a lock. Errors of its functions: Postgres is
+//! unreachable, or as documented.
 
 use std::time::Duration;
 
@@ -8,31 +8,31 @@ use tokio::time::{sleep, timeout};
 
 use crate::{config::Config, services::postgres};
 
-/// How these tasks fail: a sentence for the operator.
+/// The error of a migration: a sentence for the operator.
 pub type Error = Box<dyn std::error::Error>;
 
-/// The migrations, embedded, so that any binary runs from an empty directory.
+/// The migrations, embedded: the binaries need no files.
 static MIGRATOR: Migrator = sqlx::migrate!();
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
-/// Any number will do, if no other program locks it on this database.
+/// The key of the advisory lock: any number that no other program uses on this database.
 const LOCK: i64 = 0x7265_6c65_6173_6500;
 
-/// Whether the database has all that this release needs.
+/// Whether all migrations of this release are applied.
 pub async fn is_current(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let applied = applied(connection).await?;
     Ok(MIGRATOR.iter().all(|migration| applied.contains(&migration.version)))
 }
 
-/// The migrations in their order, and whether each is applied.
+/// The migrations in order, and whether each is applied.
 pub async fn status(config: &Config) -> Result<Vec<(&'static Migration, bool)>, Error> {
     let applied = applied(&mut connect(config).await?).await?;
     Ok(MIGRATOR.iter().map(|migration| (migration, applied.contains(&migration.version))).collect())
 }
 
-/// The versions of the applied migrations: none before the first one made their table.
+/// The versions of the applied migrations; empty before the first migration has created their table.
 async fn applied(connection: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
     let select = sqlx::query_scalar("select version from _sqlx_migrations where success");
     match select.fetch_all(connection).await {
@@ -41,12 +41,12 @@ async fn applied(connection: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
     }
 }
 
-/// Brings the database up to date. Many may do so at once: one does, the others wait a while for it.
+/// Applies pending migrations. Safe to run concurrently: one migrates, the others wait for up to 30 seconds.
 pub async fn migrate(config: &Config) -> Result<(), Error> {
     migrate_on(locked(config).await?).await
 }
 
-/// Empties the database, if `ALLOW_RESET` names it, then migrates it.
+/// Empties and migrates the database, if `ALLOW_RESET` is its name.
 pub async fn reset(config: &Config) -> Result<(), Error> {
     let options = postgres::options(config)?;
     let name = options.get_database().unwrap_or(options.get_username());
@@ -54,22 +54,22 @@ pub async fn reset(config: &Config) -> Result<(), Error> {
         return Err(format!("ALLOW_RESET must be `{name}`, the database to empty").into());
     }
     let mut connection = locked(config).await?;
-    // Sent together, they are one transaction.
+    // One simple query is one transaction.
     sqlx::raw_sql("drop schema if exists public cascade; create schema public").execute(&mut connection).await?;
     migrate_on(connection).await
 }
 
-/// Migrates on the connection that holds the lock, and gives the lock up.
+/// Migrates on the connection that holds the lock, then releases it.
 async fn migrate_on(mut connection: PgConnection) -> Result<(), Error> {
     let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
-    // The lock is ours; and the previous release may be put back on a newer database.
+    // We hold the lock already; and after a rollback the database may have newer migrations than the release.
     migrator.set_locking(false).set_ignore_missing(true);
     migrator.run_direct(None, &mut connection, false).await?;
     Ok(connection.close().await?)
 }
 
-/// Takes the lock by asking again and again: a statement that waits for it would hold a
-/// snapshot, which `create index concurrently` waits for in its turn.
+/// Polls for the lock: a statement that waits for it would hold a snapshot, which `create index concurrently` would
+/// wait for (a deadlock).
 async fn locked(config: &Config) -> Result<PgConnection, Error> {
     let mut connection = connect(config).await?;
     let asked = async {
@@ -81,20 +81,20 @@ async fn locked(config: &Config) -> Result<PgConnection, Error> {
             }
         }
     };
-    let late = |_| "another migration has been running for too long";
+    let late = |_| "another migration has held the lock for more than 30 seconds";
     timeout(LOCK_TIMEOUT, asked).await.map_err(late)??;
     Ok(connection)
 }
 
-/// Connects, waiting a while for a server that is about to start, as a pool does.
+/// Connects; retries for ten seconds, as the server may be starting.
 async fn connect(config: &Config) -> Result<PgConnection, Error> {
     // A queued lock blocks later queries on the table; bound the wait.
     let options = postgres::options(config)?.options([("lock_timeout", "3s")]);
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
     let connection = pool.connect_lazy_with(options).acquire().await;
     let connection = connection.map_err(|error| match error {
-        sqlx::Error::PoolTimedOut => "DATABASE_URL: Postgres does not answer in time".to_owned(),
-        error => format!("DATABASE_URL: Postgres does not answer: {error}"),
+        sqlx::Error::PoolTimedOut => "DATABASE_URL: connecting to Postgres timed out".to_owned(),
+        error => format!("DATABASE_URL: connecting to Postgres failed: {error}"),
     });
     Ok(connection?.detach())
 }

@@ -1,4 +1,4 @@
-//! XII: what a demo needs in the database.
+//! XII: the demo data.
 
 use std::error::Error;
 
@@ -7,7 +7,7 @@ use crate::{accounts, config::Config, domains, services::postgres::Postgres};
 /// The email of the account that `seed` makes.
 pub const EMAIL: &str = "demo@example.com";
 
-/// Makes the demo's account with `password` and what it shows, all or nothing. Answers whether it was not there before.
+/// Creates the demo account with `password` and its data, in one transaction. Returns false if the account exists.
 /// Errors: the password is too weak, or a service is unreachable.
 pub async fn seed(config: &Config, password: String) -> Result<bool, Box<dyn Error>> {
     let mut tx = Postgres::new(config)?.begin().await?;

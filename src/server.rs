@@ -1,4 +1,4 @@
-//! VII Port binding: the service is whole in itself; it binds `PORT` and answers there.
+//! VII Port binding: the service binds `PORT` and serves HTTP itself.
 
 use std::{io, net::Ipv4Addr, net::Ipv6Addr, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -14,22 +14,22 @@ use tower::Service;
 
 use crate::{shutdown, state::App, traces};
 
-/// How long a client may take for a request's head, and may stay idle between two requests.
+/// The timeout for the head of a request, and for an idle connection between two requests.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
-/// How many bytes a request's head may have.
+/// The maximum size of the head of a request, in bytes.
 const HEAD_SIZE: usize = 64 << 10;
-/// How long an answer may wait for its reader, in milliseconds.
+/// How long sent data may stay unacknowledged before the connection is closed (TCP_USER_TIMEOUT), in milliseconds.
 #[cfg(target_os = "linux")]
 const WRITE_LIMIT_MS: u32 = 30_000;
-/// How long to leave the open files alone when there are too many.
+/// The pause after an error of `accept`, such as too many open files.
 const BACK_OFF: Duration = Duration::from_millis(500);
-/// How long the database may take to say goodbye.
+/// The timeout to close the connections to Postgres.
 const CLOSE_LIMIT: Duration = Duration::from_millis(400);
 
-/// How a process ends.
+/// The result of a process.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The other end of the connection that a request came by: a request's extension.
+/// The peer address of the connection, as an extension of each request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
@@ -49,7 +49,7 @@ pub async fn run(app: App, router: Router, stop: CancellationToken) -> Result<()
     Ok(())
 }
 
-/// Binds `port` on all addresses, of both families where the system has both.
+/// Binds `port` on all addresses, IPv6 and IPv4 where the system has both.
 pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
     let bound = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
         Ok(listener) => Ok(listener),
@@ -63,12 +63,12 @@ pub(crate) struct Connections {
     router: Router,
     slots: Arc<Semaphore>,
     tasks: TaskTracker,
-    /// Each is to close after its request in flight.
+    /// Cancelled when each connection is to close after its request in flight.
     closing: CancellationToken,
 }
 
 impl Connections {
-    /// At most `cap` at once; further clients wait to be accepted.
+    /// At most `cap` connections at once; further ones wait in the accept queue.
     pub(crate) fn new(router: Router, cap: usize) -> Self {
         Self {
             router: router.with_state(()),
@@ -89,25 +89,25 @@ impl Connections {
             let (slot, accepted) = tokio::select! {
                 biased;
                 value = &mut end => {
-                    self.accept_the_waiting(&listener);
+                    self.accept_queued(&listener);
                     return value;
                 }
                 next = next => next,
             };
             match accepted {
                 Ok((stream, peer)) => self.serve(stream, peer, slot),
-                // One client has gone before it was accepted.
+                // The client disconnected before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    tracing::warn!(%error, "no connection can be accepted for now");
+                    tracing::warn!(%error, "accepting connections failed");
                     sleep(BACK_OFF).await;
                 }
             }
         }
     }
 
-    /// Closing the listener would reset the clients that the system has let in already.
-    fn accept_the_waiting(&self, listener: &TcpListener) {
+    /// Accepts the connections in the accept queue: closing the listener would reset them.
+    fn accept_queued(&self, listener: &TcpListener) {
         while let Ok(slot) = self.slots.clone().try_acquire_owned()
             && let Some(Ok((stream, peer))) = listener.accept().now_or_never()
         {
@@ -120,7 +120,7 @@ impl Connections {
         self.tasks.spawn(async move {
             let _slot = slot;
             let _ = stream.set_nodelay(true);
-            // A client that reads no more would hold its permit for ever.
+            // A client that stops reading would keep its permit forever.
             #[cfg(target_os = "linux")]
             let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, WRITE_LIMIT_MS);
             let service = service_fn(move |mut request: Request<Incoming>| {
@@ -135,8 +135,8 @@ impl Connections {
                     .max_buf_size(HEAD_SIZE)
                     .serve_connection(TokioIo::new(stream), service)
             );
-            // What a client does wrong is not logged. The connection
-            // comes first: a request that is there already is answered before it closes.
+            // Errors of clients are not logged. Biased: a request that has arrived is served before the connection
+            // closes.
             tokio::select! {
                 biased;
                 _ = &mut connection => return,
@@ -146,7 +146,7 @@ impl Connections {
         });
     }
 
-    /// Lets each request in flight be answered until `deadline`; the process's end closes what is left then.
+    /// Waits for the requests in flight until `deadline`; the exit of the process closes the rest.
     async fn finish(&self, deadline: Instant) {
         self.closing.cancel();
         self.tasks.close();

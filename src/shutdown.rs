@@ -1,4 +1,4 @@
-//! IX Disposability: a stop as a future, and the phases that follow it.
+//! IX Disposability: the stop signal as a future, and the phases of the shutdown.
 
 use std::time::Duration;
 
@@ -7,15 +7,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::state::App;
 
-/// What is left of the grace for the process's own end.
-const LAST_MOMENTS: Duration = Duration::from_millis(500);
+/// The part of the grace period that is reserved for the exit of the process.
+const EXIT_MARGIN: Duration = Duration::from_millis(500);
 
 /// Cancelled at the first SIGTERM or Ctrl-C; signals after it do nothing.
 ///
-/// The handlers stand once this returns, so that a signal during the start counts. It needs a runtime.
+/// The handlers are installed when this returns, so that a signal during the start counts. Must be called within a
+/// runtime.
 pub fn requested() -> CancellationToken {
     let token = CancellationToken::new();
-    // Without a handler the signal ends the process by itself, so there is nothing to wait for.
+    // If a handler cannot be installed, the signal still terminates the process.
     for mut signal in [SignalKind::terminate(), SignalKind::interrupt()].map(signal).into_iter().flatten() {
         let stop = token.clone();
         tokio::spawn(async move {
@@ -26,10 +27,10 @@ pub fn requested() -> CancellationToken {
     token
 }
 
-/// Returns when no new connection is to be taken, with the moment by which the open ones must be done.
+/// Returns when the listener is to close: the deadline for the requests in flight.
 ///
-/// After the stop the process says that it is not ready and still serves for `DRAIN_SECONDS`, in
-/// which load balancers look elsewhere.
+/// After the stop signal the process reports not ready, and still serves for `DRAIN_SECONDS`, until load balancers have
+/// noticed.
 pub async fn drained(app: &App, stop: &CancellationToken) -> Instant {
     stop.cancelled().await;
     let (stopped, deadline) = (Instant::now(), deadline(app));
@@ -40,7 +41,7 @@ pub async fn drained(app: &App, stop: &CancellationToken) -> Instant {
     deadline
 }
 
-/// By when all must be done that is stopped now.
+/// The deadline of a shutdown that starts now.
 pub(crate) fn deadline(app: &App) -> Instant {
-    Instant::now() + Duration::from_secs(app.config.shutdown_grace_seconds).saturating_sub(LAST_MOMENTS)
+    Instant::now() + Duration::from_secs(app.config.shutdown_grace_seconds).saturating_sub(EXIT_MARGIN)
 }

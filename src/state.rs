@@ -1,4 +1,4 @@
-//! VI Processes: all that a process holds is handles to attached services.
+//! VI Processes: the state of a process is handles to attached services, and no data.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use tokio::sync::Semaphore;
 use crate::services::{self, postgres::Postgres, redis::Redis, s3::Storage, smtp::Mailer};
 use crate::{config::Config, hasher::Hasher, health::Health};
 
-/// How many large bodies may be in flight: nobody has to sign in to send one.
+/// The number of large request bodies in flight: they need no sign-in.
 const LARGE_BODIES: usize = 64;
 
-/// What every process holds, and every request clones a few times, so that a clone must cost nothing.
+/// The shared state. Every request clones it several times, so it is an `Arc`.
 pub type App = Arc<Handles>;
 
 /// Handles to attached services, and no data: any process can answer any request.
-#[allow(missing_docs, reason = "each type's own sentence is the documentation")]
+#[allow(missing_docs, reason = "each type has its own documentation")]
 pub struct Handles {
     pub config: Config,
     pub db: Postgres,
@@ -23,13 +23,13 @@ pub struct Handles {
     pub storage: Storage,
     pub hasher: Hasher,
     pub health: Health,
-    /// Permits for large bodies of requests.
+    /// Permits for large request bodies.
     pub large_bodies: Semaphore,
 }
 
 impl Handles {
-    /// Attaches every service without waiting for any: a process starts and stays up while a service is down.
-    /// Errors: a private CA that cannot be read, or a URL that its client rejects.
+    /// Attaches every service without connecting: a process starts and stays up while a service is down.
+    /// Errors: `SSL_CERT_FILE` cannot be read, or a client rejects its URL.
     pub fn attach(config: Config) -> Result<App, services::Error> {
         let (db, redis) = (Postgres::new(&config)?, Redis::new(&config)?);
         let (mailer, storage) = (Mailer::new(&config)?, Storage::new(&config)?);

@@ -1,5 +1,5 @@
-//! Traces: the spans of requests and jobs, sent by OTLP over HTTP if the environment asks for it.
-//! Nothing but this module knows OpenTelemetry.
+//! Traces: the spans of requests and jobs, exported by OTLP over HTTP if an endpoint is set. Only this module uses
+//! OpenTelemetry.
 
 use std::{sync::OnceLock, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Duration};
 
@@ -15,16 +15,16 @@ use tokio::{runtime::Handle, task::spawn_blocking};
 
 use crate::{config::Config, config::variable, context::Traceparent, metrics, release, services::Error, services::tls};
 
-/// How long the last spans may take at the process's end.
+/// The timeout to export the last spans at exit.
 pub const STOP_LIMIT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A static, as spans end wherever they are dropped. It holds a queue of spans, and nothing that an answer depends on.
+/// A static, as spans are exported on drop. It holds only a queue of spans.
 static TRACES: OnceLock<(SdkTracerProvider, SdkTracer)> = OnceLock::new();
 
-/// Starts to export, if an OTLP endpoint is set. It needs a runtime.
-/// Errors: a private CA that cannot be read, or an endpoint that is no URL.
+/// Starts the export, if an OTLP endpoint is set. Must be called within a runtime.
+/// Errors: `SSL_CERT_FILE` cannot be read, or the endpoint is not a URL.
 pub fn start(config: &Config) -> Result<(), Error> {
     let endpoint =
         config.otel_exporter_otlp_endpoint.is_some() || variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").is_some();
@@ -39,14 +39,14 @@ pub fn start(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// Sends the spans that are left, for as long as the limit lets it.
+/// Exports the remaining spans, for at most `limit`.
 pub async fn stop(limit: Duration) {
     if let Some((provider, _)) = TRACES.get() {
         let _ = spawn_blocking(move || provider.shutdown_with_timeout(limit)).await;
     }
 }
 
-/// Who sends the spans; what the environment says of it counts more than what we do.
+/// The resource of the spans; `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` override ours.
 fn resource(config: &Config) -> Resource {
     let running = release::running();
     let ours = Resource::builder_empty()
@@ -62,16 +62,16 @@ fn resource(config: &Config) -> Resource {
     ours.with_attributes(name).build()
 }
 
-/// A request's or a job's span, which ends when it is dropped.
+/// The span of a request or a job. Ends on drop.
 #[derive(Debug)]
 pub struct Span {
     traceparent: Traceparent,
-    /// None if nothing is exported: a span is then no more than its ids.
+    /// None if export is off: the span then only has ids.
     exported: Option<SdkSpan>,
 }
 
 impl Span {
-    /// The span of a request, which goes on with the trace that the client names.
+    /// The span of a request; it continues the client's trace.
     pub fn request(method: &str, route: Option<&str>, traceparent: Option<&str>) -> Self {
         let method = metrics::known_method(method);
         let name = || route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
@@ -83,7 +83,7 @@ impl Span {
         span
     }
 
-    /// The span of a job, which goes on with the trace of the request that added it.
+    /// The span of a job; it continues the trace of the request that added it.
     pub fn job(task: &str, traceparent: Option<&str>) -> Self {
         Self::start(SpanKind::Consumer, || format!("job {task}"), traceparent)
     }
@@ -107,13 +107,13 @@ impl Span {
         Self { traceparent, exported: Some(span) }
     }
 
-    /// The id of the trace that it is part of: 32 hexadecimal digits.
+    /// The trace id: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
-        // A UUID has as many digits, and writes them in a third of the time.
+        // Formatted as a UUID, which has as many digits and takes a third of the time.
         uuid::Uuid::from_u128(self.traceparent.trace_id).simple().to_string()
     }
 
-    /// By which another process goes on.
+    /// The `traceparent` with which another process continues the trace.
     pub fn traceparent(&self) -> Traceparent {
         self.traceparent
     }
@@ -128,7 +128,7 @@ impl Span {
         }
     }
 
-    /// Tells why a job failed.
+    /// Records the error of a failed job.
     pub fn failed(&mut self, error: &impl ToString) {
         if let Some(span) = &mut self.exported {
             span.set_status(Status::error(error.to_string()));
@@ -136,7 +136,7 @@ impl Span {
     }
 }
 
-/// The ids that the SDK would give a span that is not sampled: logs and jobs need them.
+/// Ids without an exported span: logs and jobs need them.
 fn unexported(parent: Option<Traceparent>) -> Traceparent {
     let ids = RandomIdGenerator::default();
     let random = || u128::from_be_bytes(ids.new_trace_id().to_bytes());
@@ -144,7 +144,7 @@ fn unexported(parent: Option<Traceparent>) -> Traceparent {
     Traceparent { trace_id, span_id: u64::from_be_bytes(ids.new_span_id().to_bytes()), flags: 0 }
 }
 
-/// OTLP, on the runtime: the SDK exports from a thread of its own.
+/// The OTLP exporter, on the Tokio runtime: the SDK calls it from a thread of its own.
 #[derive(Debug)]
 struct Exporter {
     otlp: Otlp,
@@ -157,18 +157,18 @@ impl Exporter {
         tls::install_crypto();
         let rejected = |reason| Error::rejected("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", reason);
         let roots = Certificate::from_pem_bundle(&tls::roots()?)
-            .map_err(|_| rejected("the system's certificates are broken"))?;
+            .map_err(|_| rejected("the system's certificates are invalid"))?;
         let client = Client::builder()
             .tls_certs_only(roots)
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .build()
-            .map_err(|_| rejected("it has no client"))?;
-        // The builder's own message repeats the URL.
+            .map_err(|_| rejected("its client cannot be built"))?;
+        // The builder's error message would show the URL.
         let otlp = Otlp::builder().with_http().with_http_client(client);
         Ok(Self {
-            otlp: otlp.build().map_err(|_| rejected("it is no URL"))?,
+            otlp: otlp.build().map_err(|_| rejected("it is not a URL"))?,
             runtime: Handle::current(),
             failing: AtomicBool::new(false),
         })
@@ -182,7 +182,7 @@ impl SpanExporter for Exporter {
         if let Err(error) = &result
             && !failed
         {
-            tracing::warn!(%error, "traces are lost until their collector takes them");
+            tracing::warn!(%error, "trace export failed: spans lost");
         }
         result
     }
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_well_formed_trace_is_joined() {
+    fn only_a_well_formed_trace_is_continued() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         let none = "0".repeat(32);
         let joined = |trace: &str| {

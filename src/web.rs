@@ -1,17 +1,17 @@
-//! VII, VIII: the process that answers HTTP.
+//! VII, VIII: the process that serves HTTP.
 
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{domains, http, server, state::App};
 
-/// Answers requests until `stop`, then drains. Errors: the port cannot be bound.
+/// Serves requests until `stop`, then drains. Errors: the port cannot be bound.
 pub async fn run(app: App, stop: CancellationToken) -> server::Result<()> {
     let router = http::router(app.clone(), routes());
     server::run(app, router, stop).await
 }
 
-/// Every route, with its part of the contract.
+/// All routes, with their part of the OpenAPI contract.
 pub fn routes() -> OpenApiRouter<App> {
     domains::routes().merge(http::routes())
 }

@@ -5,14 +5,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{domains, jobs, shutdown, state::App, traces};
 
-/// Runs jobs until `stop`, then ends within the grace period. What is still running then is handed back to the queue
-/// early enough to be recorded.
+/// Runs jobs until `stop`, then returns within the grace period. Jobs that are still running are released to the queue,
+/// early enough to record it.
 pub async fn run(app: App, stop: CancellationToken) {
-    tracing::info!("running jobs");
+    tracing::info!("worker started");
     let grace = Duration::from_secs(app.config.shutdown_grace_seconds.saturating_sub(5).min(10));
     let ended = async {
         stop.cancelled().await;
-        // The last spans take their time after that.
+        // Reserves the time to export the last spans.
         sleep_until(shutdown::deadline(&app) - traces::STOP_LIMIT).await;
     };
     let worked = async {

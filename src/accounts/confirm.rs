@@ -1,4 +1,4 @@
-//! What the links in emails do, each in one transaction.
+//! What the links in emails do: each confirmation is one transaction.
 
 use uuid::Uuid;
 
@@ -25,14 +25,14 @@ pub(super) async fn confirm(app: &App, token: &str) -> Result<()> {
     }
     if let Some(account) = found.account {
         confirm_email(&mut tx, token, account, &found.email).await?;
-        // Before the commit: when they cannot be revoked, nothing has changed.
+        // Before the commit: if the sessions cannot be revoked, nothing changes.
         sessions::store::revoke_all(&app.redis, account).await?;
     }
     Ok(tx.commit().await?)
 }
 
 async fn confirm_sign_up(tx: &mut Transaction, token: &str, id: Uuid, email: &str) -> Result<()> {
-    // All of the email, in one order, before the token: confirming another one deletes this one.
+    // Lock all sign-ups of the email in one order, before the token: confirming one of them deletes the others.
     let sign_ups = store::lock_sign_ups(tx, email).await?;
     spend(tx, token).await?;
     let sign_up = sign_ups.into_iter().find(|(other, _)| *other == id);
@@ -52,14 +52,14 @@ async fn confirm_email(tx: &mut Transaction, token: &str, account_id: Uuid, emai
     Ok(emails::enqueue(tx, emails::EMAIL_CHANGED, &old, Some(account_id), None).await?)
 }
 
-/// Spends a reset's token on a new password, and signs the account out everywhere.
+/// Sets a new password by a reset token, and signs the account out everywhere.
 pub(super) async fn reset(app: &App, token: &str, account_id: Uuid, password_hash: &str) -> Result<()> {
     let mut tx = app.db.begin().await?;
     let email = store::lock(&mut tx, account_id, None).await?.ok_or(Problem::InvalidToken)?;
     spend(&mut tx, token).await?;
     store::set_password(&mut tx, account_id, password_hash).await?;
     emails::enqueue(&mut tx, emails::PASSWORD_CHANGED, &email, Some(account_id), None).await?;
-    // Before the commit: when they cannot be revoked, nothing has changed.
+    // Before the commit: if the sessions cannot be revoked, nothing changes.
     sessions::store::revoke_all(&app.redis, account_id).await?;
     Ok(tx.commit().await?)
 }

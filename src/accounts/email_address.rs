@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 use lettre::Address;
 
-/// It is not of a form that email can be sent to.
+/// The text is not an email address.
 #[derive(Debug, thiserror::Error)]
 #[error("is not an email address")]
 pub struct InvalidEmail;
 
-/// An address of a form that email can be sent to, in lower case: one mailbox is one account.
+/// An email address in lower case: one mailbox is one account.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct EmailAddress(String);
 
@@ -19,7 +19,7 @@ impl FromStr for EmailAddress {
     /// Parses what a person typed.
     fn from_str(text: &str) -> Result<Self, InvalidEmail> {
         let text = text.trim().to_lowercase();
-        // Quoted local parts are legal and hide all of these; no provider gives them out.
+        // Quoted local parts are legal, but can hold any of these characters, and no mail provider offers them.
         let odd = |c: char| c.is_control() || c.is_whitespace() || "\"<>,;:\\()[]".contains(c);
         if text.len() > 254 || text.contains(odd) || text.parse::<Address>().is_err() {
             return Err(InvalidEmail);
@@ -34,7 +34,7 @@ impl EmailAddress {
         &self.0
     }
 
-    /// What stands before the `@`.
+    /// The part before the `@`.
     pub fn local_part(&self) -> &str {
         self.0.rsplit_once('@').map_or(&self.0, |(local, _)| local)
     }
@@ -46,12 +46,12 @@ mod tests {
 
     #[test]
     fn it_is_trimmed_and_lower_cased() {
-        let email = EmailAddress::from_str("  Ada@Example.COM ").expect("an address");
+        let email = EmailAddress::from_str("  Ada@Example.COM ").expect("a valid email address");
         assert_eq!((email.as_str(), email.local_part()), ("ada@example.com", "ada"));
     }
 
     #[test]
-    fn what_is_no_address_is_rejected() {
+    fn an_invalid_email_address_is_rejected() {
         let long = format!("{}@example.com", "a".repeat(250));
         for text in ["", "ada", "ada@", "@example.com", "a\r\nbcc:b@example.com", "\"a b\"@c.de", &long] {
             assert!(text.parse::<EmailAddress>().is_err(), "{text:?}");

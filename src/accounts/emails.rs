@@ -1,4 +1,4 @@
-//! The emails of accounts: what each says, and what its link is for.
+//! The emails of accounts: the content of each, and the token in its link.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -7,17 +7,18 @@ use super::{email_address::InvalidEmail, store, tokens};
 use crate::services::postgres::Transaction;
 use crate::{jobs, jobs::Failure, jobs::Job, mail, mail::store::Email, state::App};
 
-/// What an email is about, by its name in the outbox.
+/// The kinds of email, as `outbox_email.kind` stores them.
 pub(super) const SIGN_UP: &str = "sign_up";
 pub(super) const RESET: &str = "reset";
 pub(super) const EMAIL_CHANGE: &str = "email_change";
-/// To the old email.
+/// Sent to the old email address.
 pub(super) const EMAIL_CHANGE_REQUESTED: &str = "email_change_requested";
-/// To the old email.
+/// Sent to the old email address.
 pub(super) const EMAIL_CHANGED: &str = "email_changed";
 pub(super) const PASSWORD_CHANGED: &str = "password_changed";
 
-/// Has an email sent once the caller's transaction commits. `subject` is the sign-up or the change that it confirms.
+/// Adds an email and the job that sends it, in the caller's transaction. `subject` is the id of the sign-up or the
+/// change of email to confirm.
 pub(super) async fn enqueue(
     tx: &mut Transaction, kind: &str, recipient: &str, account_id: Option<Uuid>, subject_id: Option<Uuid>,
 ) -> sqlx::Result<()> {
@@ -25,7 +26,7 @@ pub(super) async fn enqueue(
     jobs::enqueue(tx, &SendAccountEmail { email }).await
 }
 
-/// Sends an email of an account, unless it was sent, or nobody is to get it.
+/// Sends an email of an account, unless it was sent already or has no recipient any more.
 #[derive(Deserialize, Serialize)]
 pub(super) struct SendAccountEmail {
     email: Uuid,
@@ -47,7 +48,7 @@ impl Job for SendAccountEmail {
 
 type Content = Option<(&'static str, String)>;
 
-/// Decides what an email says, and mints the token of its link: nothing if nobody is to get it.
+/// Chooses the template and creates the link's token. None: the email is not to be sent.
 async fn content(app: &App, email: &Email) -> Result<Content, Failure> {
     let plain = |template| Ok(Some((template, String::new())));
     match email.kind.as_str() {
@@ -65,7 +66,8 @@ async fn content(app: &App, email: &Email) -> Result<Content, Failure> {
     }
 }
 
-/// An email that asks to confirm its recipient, unless that has an account, or the request is gone.
+/// An email with a link to confirm its recipient; if the recipient has an account, it says so instead. None: the
+/// request was deleted.
 async fn confirmation(app: &App, email: &Email, template: &'static str) -> Result<Content, Failure> {
     let recipient = email.recipient.parse().map_err(|error: InvalidEmail| Failure::Dead(error.to_string()))?;
     if store::find_by_email(&app.db, &recipient).await?.is_some() {

@@ -1,4 +1,4 @@
-//! What each route of an account does.
+//! The handlers of the account routes.
 
 use axum::{extract::State, http::HeaderMap, http::StatusCode, http::header::SET_COOKIE, response::IntoResponse};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ fn email_address(text: &str) -> Result<EmailAddress> {
     text.parse().map_err(|error: InvalidEmail| Problem::field("email", error.to_string()))
 }
 
-/// The password in `field`, which is to be set for an email.
+/// Parses a new password, which the body has in `field`.
 fn new_password(field: &'static str, text: String, email: &EmailAddress) -> Result<Password> {
     Password::parse(text, email).map_err(|error| Problem::field(field, error.to_string()))
 }
@@ -24,9 +24,9 @@ fn new_password(field: &'static str, text: String, email: &EmailAddress) -> Resu
 #[derive(Serialize, ToSchema)]
 pub(super) struct Accepted {}
 
-const ACCEPTED: (StatusCode, axum::Json<Accepted>) = (StatusCode::ACCEPTED, axum::Json(Accepted {}));
+const ACCEPTED: (StatusCode, Json<Accepted>) = (StatusCode::ACCEPTED, Json(Accepted {}));
 
-/// What one signs up and signs in with.
+/// The body of a sign-up and of a sign-in.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credentials {
@@ -36,7 +36,7 @@ pub(crate) struct Credentials {
     pub(crate) password: String,
 }
 
-/// Signs up. The work is the same for a taken email: what is sent is decided when it is sent.
+/// Signs up. The work is the same for a taken email: the worker decides which email to send.
 #[utoipa::path(post, path = "/accounts", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn sign_up(
     State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Credentials>,
@@ -60,7 +60,7 @@ pub(super) struct Verification {
     token: String,
 }
 
-/// Confirms an email.
+/// Confirms an email address.
 #[utoipa::path(post, path = "/verifications", tag = "accounts", responses((status = 204), (status = 429)))]
 pub(super) async fn verify(
     State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Verification>,
@@ -77,7 +77,7 @@ pub(super) struct ResetRequest {
     email: String,
 }
 
-/// Requests a reset. The work is the same for an unknown email: it is dropped when it is to be sent.
+/// Requests a password reset. The work is the same for an unknown email: the worker drops it.
 #[utoipa::path(post, path = "/password-resets", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn request_reset(
     State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<ResetRequest>,
@@ -100,13 +100,13 @@ pub(super) struct Reset {
     password: String,
 }
 
-/// Sets a new password by an email's token.
+/// Sets a new password by the token of a reset email.
 #[utoipa::path(put, path = "/password-resets", tag = "accounts", responses((status = 204), (status = 429)))]
 pub(super) async fn reset(
     State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Reset>,
 ) -> Result<StatusCode> {
     limits::check_credentials(&app, ip).await?;
-    // Looked at before it is spent: a bad password does not cost the token, nor a bad token a hash.
+    // Find the token before using it up: a weak password keeps the token valid, and an invalid token costs no hash.
     let found = tokens::find_resettable(&app.db, &body.token).await?;
     let (account_id, email) = found.ok_or(Problem::InvalidToken)?;
     let password = new_password("password", body.password, &email_address(&email)?)?;
@@ -115,7 +115,7 @@ pub(super) async fn reset(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What the owner of an account sees of it.
+/// An account, as its owner sees it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Profile {
     id: Uuid,
@@ -126,16 +126,16 @@ pub(super) struct Profile {
 
 /// Shows an account to its owner.
 #[utoipa::path(get, path = "/accounts/current", tag = "accounts", security(("session" = [])), responses((status = 200, body = Profile)))]
-pub(super) async fn show(State(app): State<App>, current: CurrentAccount) -> Result<axum::Json<Profile>> {
+pub(super) async fn show(State(app): State<App>, current: CurrentAccount) -> Result<Json<Profile>> {
     let account = store::find(&app.db, current.account_id).await?.ok_or(Problem::SignedOut)?;
     let Account { id, email, created_at, .. } = account;
-    Ok(axum::Json(Profile { id, email, created_at }))
+    Ok(Json(Profile { id, email, created_at }))
 }
 
-/// The account of a session, whose password was given once more.
+/// The account of the session, after its password was checked again.
 async fn confirmed(app: &App, ip: std::net::IpAddr, current: &CurrentAccount, password: String) -> Result<Account> {
     let account = store::find(&app.db, current.account_id).await?.ok_or(Problem::SignedOut)?;
-    // A stolen session must not serve to guess the password.
+    // Rate-limited: a stolen session must not be used to guess the password.
     limits::check_sign_in(app, ip, &account.email).await?;
     if !app.hasher.verify(password, Some(account.password_hash.clone())).await? {
         return Err(Problem::WrongPassword);
@@ -144,7 +144,8 @@ async fn confirmed(app: &App, ip: std::net::IpAddr, current: &CurrentAccount, pa
     Ok(account)
 }
 
-/// Locks an account whose password was given, unless it is another one by now; answers its email.
+/// Locks an account whose password was checked; returns its email. Errors: a problem, where the password has changed
+/// since.
 async fn lock(tx: &mut Transaction, account: &Account) -> Result<String> {
     store::lock(tx, account.id, Some(&account.password_hash)).await?.ok_or(Problem::WrongPassword)
 }
@@ -158,7 +159,7 @@ pub(super) struct EmailChange {
     current_password: String,
 }
 
-/// Requests another email: the new one is to confirm it, the old one gets a notice.
+/// Requests a change of email: the new email gets a link to confirm it, the old email a notice.
 #[utoipa::path(patch, path = "/accounts/current", tag = "accounts", security(("session" = [])),
     responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn change_email(
@@ -200,7 +201,7 @@ pub(super) async fn change_password(
     let email = lock(&mut tx, &account).await?;
     store::set_password(&mut tx, account.id, &hash).await?;
     emails::enqueue(&mut tx, emails::PASSWORD_CHANGED, &email, Some(account.id), None).await?;
-    // Before the commit: when they cannot be revoked, nothing has changed.
+    // Before the commit: if the sessions cannot be revoked, nothing changes.
     sessions::store::revoke_all(&app.redis, account.id).await?;
     let (session, _) = sessions::store::create(&app, account.id, user_agent(&headers)).await?;
     tx.commit().await?;

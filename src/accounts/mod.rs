@@ -1,4 +1,4 @@
-//! Accounts: sign-up, sign-in, resets, and what an owner can do with one.
+//! Accounts: sign-up, sign-in, password resets, and changes by their owner.
 
 pub mod email_address;
 pub mod password;
@@ -35,7 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// The jobs of accounts.
 pub(crate) const JOBS: [Task; 2] = [Task::of::<emails::SendAccountEmail>(), Task::of::<CleanUp>()];
 
-/// Creates an account without a confirmation, for an operator; none if the email has one already.
+/// Creates an account without a confirmation, for an operator. None: the email has an account already.
 /// Errors: the password is too weak, or Postgres is unreachable.
 pub async fn create(
     tx: &mut Transaction, email: &EmailAddress, password: String,
@@ -45,7 +45,7 @@ pub async fn create(
     Ok(store::create(tx, email.as_str(), &hash).await?)
 }
 
-/// Deletes what has expired: tokens, sign-ups, changes of email, and emails.
+/// Deletes expired rows: tokens, sign-ups, changes of email, and emails.
 #[derive(Deserialize, Serialize)]
 struct CleanUp {}
 
@@ -56,7 +56,7 @@ impl Job for CleanUp {
 
     async fn run(self, app: App) -> Result<(), Failure> {
         let rows = store::delete_expired(&app.db).await?;
-        tracing::info!(rows, "cleaned up");
+        tracing::info!(rows, "expired rows deleted");
         Ok(())
     }
 }

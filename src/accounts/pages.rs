@@ -1,12 +1,12 @@
-//! The pages that links in emails open. The token stands in the fragment, which no server gets, and
-//! nothing is spent before a click: programs that open links first do no harm.
+//! The pages that links in emails open. The token is in the fragment, which browsers do not send, and is used only when
+//! a button is pressed: mail scanners that open links do not use it up.
 
 use axum::{response::IntoResponse, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{http::openapi::page, state::App};
 
-/// The pages and what they load.
+/// The pages and their assets.
 pub fn pages() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(verify))
@@ -15,7 +15,7 @@ pub fn pages() -> OpenApiRouter<App> {
         .route("/assets/accounts.css", get(async || page("text/css", include_str!("assets/accounts.css"))))
 }
 
-/// The page that confirms an email.
+/// The page that confirms an email address.
 #[utoipa::path(get, path = "/verify", tag = "pages", responses((status = 200, content_type = "text/html", body = str)))]
 async fn verify() -> impl IntoResponse {
     page("text/html", include_str!("assets/verify.html"))

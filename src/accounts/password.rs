@@ -1,4 +1,4 @@
-//! Which passwords may be chosen.
+//! The rules for new passwords.
 
 use std::{collections::HashSet, sync::LazyLock};
 
@@ -7,7 +7,7 @@ use super::email_address::EmailAddress;
 /// The commonest 5,000 of at least 8 characters, from the `zxcvbn` project's list, in lower case.
 static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
-/// Why a password may not be chosen.
+/// Why a new password is rejected.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 #[allow(missing_docs, reason = "its sentence documents a variant")]
 pub enum WeakPassword {
@@ -21,11 +21,11 @@ pub enum WeakPassword {
     Email,
 }
 
-/// A password that may be chosen.
+/// A password that follows the rules.
 pub struct Password(String);
 
 impl Password {
-    /// Parses a password that is to be set for an email. Errors: it is too easy to guess, or too long.
+    /// Parses a new password for the account of `email`. Errors: the rule that it breaks.
     pub fn parse(text: String, email: &EmailAddress) -> Result<Self, WeakPassword> {
         let lower = text.to_lowercase();
         Err(match text.chars().count() {
@@ -49,12 +49,12 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Password, WeakPassword> {
-        let email: EmailAddress = "ada.lovelace@example.com".parse().expect("an address");
+        let email: EmailAddress = "ada.lovelace@example.com".parse().expect("a valid email address");
         Password::parse(text.to_owned(), &email)
     }
 
     #[test]
-    fn short_long_common_and_own_are_rejected() {
+    fn short_long_common_and_personal_passwords_are_rejected() {
         let long = "x".repeat(129);
         for text in ["short", "äöüß", "Password123", "Ada.Lovelace", "ada.lovelace@example.com", &long] {
             assert!(parse(text).is_err(), "{text:?}");

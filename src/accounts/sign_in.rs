@@ -1,4 +1,4 @@
-//! Signing in: `POST /sessions`, which needs a password, and so is not `sessions`'.
+//! Sign-in: `POST /sessions`. It is part of accounts, as it checks a password; `sessions` knows only ids.
 
 use axum::{extract::State, http::HeaderMap, http::StatusCode, http::header, response::IntoResponse};
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use super::{email_address::EmailAddress, handlers::Credentials, limits, store, s
 use crate::{http::Result, http::problem::Problem, sessions, sessions::store::Session, state::App};
 use crate::{http::extract::ClientIp, http::extract::Json, http::extract::user_agent, sessions::handlers::Device};
 
-/// Signs in: always under a new id, whatever cookie came along.
+/// Signs in. The session always gets a new id, also where the request has a session cookie (OWASP: session fixation).
 #[utoipa::path(post, path = "/sessions", tag = "sessions",
     responses((status = 201, body = Device, headers(("Set-Cookie"))), (status = 401), (status = 429)))]
 pub(super) async fn create(
@@ -26,11 +26,11 @@ pub(super) async fn create(
 
     let id = session.id;
     let cookie = sessions::cookie(&app.config, Some(&value));
-    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], axum::Json(Device::new(session, id))))
+    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(Device::new(session, id))))
 }
 
-/// The account, if the password is its own. Takes as long, and says the same, where there is no such
-/// account, where it is disabled, and where the email is not valid.
+/// The account, if the password matches. An unknown, disabled or invalid email takes the same time and gets the same
+/// response.
 async fn authenticate(app: &App, email: &str, password: String) -> Result<Account> {
     let found = match email.parse::<EmailAddress>() {
         Ok(email) => store::find_by_email(&app.db, &email).await?,
@@ -44,8 +44,8 @@ async fn authenticate(app: &App, email: &str, password: String) -> Result<Accoun
     }
 }
 
-/// Revokes the new session if the account was disabled or erased, or its password changed, after it was
-/// read: who did so revoked the sessions that there were, and could not see this one.
+/// Revokes the new session if the account was disabled or erased, or its password changed, since it was read: that
+/// change revoked the sessions of then, and this one was not among them.
 async fn confirm(app: &App, account: &Account, session: &Session) -> Result<()> {
     let valid = store::is_valid(&app.db, account.id, &account.password_hash).await;
     if matches!(valid, Ok(true)) {

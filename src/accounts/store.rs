@@ -1,7 +1,7 @@
-//! Accounts in Postgres, which is all that can fail here.
+//! Accounts in Postgres. Errors of its functions are those of Postgres.
 //!
-//! Whatever changes an account locks its row first, so that two changes wait for each other and never
-//! deadlock, and so that [`is_valid`] waits for a change that is in flight.
+//! Every change of an account locks its row first, so that concurrent changes queue up and never deadlock, and
+//! [`is_valid`] waits for a change in flight.
 
 use time::OffsetDateTime;
 use tokio::time::Duration;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{email_address::EmailAddress, tokens};
 use crate::{mail, services::postgres::Postgres, services::postgres::Transaction};
 
-/// Someone who can sign in, unless an operator has disabled the account.
+/// A person who can sign in, unless an operator has disabled the account.
 #[allow(missing_docs, reason = "the fields are columns")]
 pub struct Account {
     pub id: Uuid,
@@ -44,8 +44,8 @@ pub(super) async fn find(db: &Postgres, id: Uuid) -> sqlx::Result<Option<Account
     account.fetch_optional(db).await
 }
 
-/// Whether an account may be signed in with the password whose hash was checked. Asked after the session was
-/// made: a change that is in flight is waited for, so that either it revokes the session or this says no.
+/// Whether the account is enabled and still has the password whose hash was checked. Called after the session was
+/// created, it waits for a change in flight: either that change revokes the session, or this returns false.
 pub(crate) async fn is_valid(db: &Postgres, id: Uuid, password_hash: &str) -> sqlx::Result<bool> {
     let found = sqlx::query_scalar!(
         "select id from account
@@ -57,8 +57,8 @@ pub(crate) async fn is_valid(db: &Postgres, id: Uuid, password_hash: &str) -> sq
     Ok(found.fetch_optional(db).await?.is_some())
 }
 
-/// Locks an account until the transaction ends, and answers its email; none if it is gone or disabled, or
-/// if its password is another than the one that was checked.
+/// Locks an account until the transaction ends, and returns its email. None: it is gone or disabled, or its password is
+/// not the one that was checked.
 pub(crate) async fn lock(tx: &mut Transaction, id: Uuid, password_hash: Option<&str>) -> sqlx::Result<Option<String>> {
     let email = sqlx::query_scalar!(
         "select email from account
@@ -70,9 +70,9 @@ pub(crate) async fn lock(tx: &mut Transaction, id: Uuid, password_hash: Option<&
     email.fetch_optional(tx).await
 }
 
-/// Adds an account, and drops the sign-ups of its email; none if the email is taken.
+/// Adds an account, and deletes the sign-ups of its email. None: the email is taken.
 pub async fn create(tx: &mut Transaction, email: &str, password_hash: &str) -> sqlx::Result<Option<Uuid>> {
-    // First, since who confirms one of them has locked it before the email is taken.
+    // First, in the order of a confirmation, which locks the sign-up and then inserts the account.
     delete_sign_ups(tx, email).await?;
     let account = sqlx::query_scalar!(
         "insert into account (id, email, password_hash) values ($1, $2, $3)
@@ -85,15 +85,15 @@ pub async fn create(tx: &mut Transaction, email: &str, password_hash: &str) -> s
     account.fetch_optional(tx).await
 }
 
-/// Sets the password of a locked account. What was requested with an older password is invalidated.
+/// Sets the password of a locked account, and invalidates its reset tokens and its pending change of email.
 pub(super) async fn set_password(tx: &mut Transaction, id: Uuid, password_hash: &str) -> sqlx::Result<()> {
     let set = sqlx::query!("update account set password_hash = $2 where id = $1", id, password_hash);
     set.execute(&mut *tx).await?;
     invalidate(tx, id).await
 }
 
-/// Sets the email of a locked account, which fails if it has been taken meanwhile. Resets that were sent to
-/// the old one are invalidated.
+/// Sets the email of a locked account, and invalidates resets sent to the old one. Errors: the email is taken (a unique
+/// violation).
 pub(super) async fn set_email(tx: &mut Transaction, id: Uuid, email: &str) -> sqlx::Result<()> {
     delete_sign_ups(tx, email).await?;
     let set = sqlx::query!("update account set email = $2 where id = $1", id, email);
@@ -107,7 +107,7 @@ async fn invalidate(tx: &mut Transaction, id: Uuid) -> sqlx::Result<()> {
     delete_email_change(tx, id).await
 }
 
-/// Adds a change of email in the place of an older one.
+/// Adds a change of email; it replaces an older one.
 pub(super) async fn insert_email_change(
     tx: &mut Transaction, account_id: Uuid, email: &EmailAddress,
 ) -> sqlx::Result<Uuid> {
@@ -121,7 +121,7 @@ pub(super) async fn insert_email_change(
     change.fetch_one(tx).await
 }
 
-/// Disables or enables the account of an email; answers its id.
+/// Disables or enables the account of an email; returns its id.
 pub async fn set_disabled(tx: &mut Transaction, email: &EmailAddress, disabled: bool) -> sqlx::Result<Option<Uuid>> {
     let account = sqlx::query_scalar!(
         "update account set disabled_at = case when $2 then coalesce(disabled_at, now()) end
@@ -133,7 +133,7 @@ pub async fn set_disabled(tx: &mut Transaction, email: &EmailAddress, disabled: 
     account.fetch_optional(tx).await
 }
 
-/// Erases an account with all that is its own, and every trace of its email.
+/// Erases an account with all its rows, and every row with its email.
 pub async fn erase(tx: &mut Transaction, id: Uuid) -> sqlx::Result<()> {
     let account = sqlx::query_scalar!("delete from account where id = $1 returning email", id);
     let Some(email) = account.fetch_optional(&mut *tx).await? else {
@@ -156,7 +156,7 @@ pub(super) async fn insert_sign_up(
     sign_up.fetch_one(tx).await
 }
 
-/// Locks the pending sign-ups of an email; answers the id and the password's hash of each.
+/// Locks the pending sign-ups of an email; returns the id and password hash of each.
 pub(super) async fn lock_sign_ups(tx: &mut Transaction, email: &str) -> sqlx::Result<Vec<(Uuid, String)>> {
     let sign_ups = sqlx::query!("select id, password_hash from sign_up where email = $1 order by id for update", email);
     let sign_ups = sign_ups.fetch_all(tx).await?;
@@ -173,10 +173,10 @@ async fn delete_email_change(tx: &mut Transaction, account_id: Uuid) -> sqlx::Re
     change.execute(tx).await.map(drop)
 }
 
-/// Deletes what has expired: tokens at once, sign-ups and changes of email after a week, emails after a month. Answers
-/// how many rows.
+/// Deletes expired rows: tokens at once, sign-ups and changes of email after a week, emails after a month. Returns the
+/// number of rows.
 pub(super) async fn delete_expired(db: &Postgres) -> sqlx::Result<u64> {
-    // After a long absence of workers there is more to delete than a query of a request may take.
+    // A slow transaction: if no worker ran for long, there is more to delete than the timeout of a request allows.
     let (mut tx, mut rows) = (db.begin_slow(Duration::from_secs(30)).await?, 0);
     for delete in [
         sqlx::query!("delete from token where expires_at < now()"),

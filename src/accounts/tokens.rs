@@ -1,4 +1,4 @@
-//! The tokens behind the links in emails: minted when an email is sent, spent once. Only their hashes are stored.
+//! The tokens in the links of emails: created when an email is sent, used once. Only their hashes are stored.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -6,8 +6,7 @@ use uuid::Uuid;
 
 use crate::{mail::store::Email, services::postgres::Postgres, services::postgres::Transaction};
 
-/// Mints the token of an email that asks for a confirmation, for 24 hours; none if the sign-up or the change that it
-/// is about is gone.
+/// Creates the token of a confirmation, which expires after 24 hours. None: the sign-up or the change is gone.
 pub(super) async fn mint_confirmation(db: &Postgres, email: &Email) -> sqlx::Result<Option<String>> {
     let token = random()?;
     let stored = sqlx::query!(
@@ -21,8 +20,8 @@ pub(super) async fn mint_confirmation(db: &Postgres, email: &Email) -> sqlx::Res
     Ok((stored.execute(db).await?.rows_affected() > 0).then_some(token))
 }
 
-/// Mints a token that resets the password of an email's recipient, for 60 minutes, and invalidates those of other
-/// emails; none if the recipient has no account, or a disabled one.
+/// Creates a reset token, which expires after 60 minutes, and invalidates those of other emails. None: the recipient
+/// has no account, or a disabled one.
 pub(super) async fn mint_reset(db: &Postgres, email: &Email) -> sqlx::Result<Option<String>> {
     let mut tx = db.begin().await?;
     let account = sqlx::query_scalar!(
@@ -67,13 +66,13 @@ pub(super) async fn find_resettable(db: &Postgres, token: &str) -> sqlx::Result<
     Ok(account.map(|account| (account.id, account.email)))
 }
 
-/// Spends a token. Answers whether it was there and unexpired.
+/// Uses a token up. Returns whether it existed and was unexpired.
 pub(super) async fn spend(tx: &mut Transaction, token: &str) -> sqlx::Result<bool> {
     let spent = sqlx::query!("delete from token where hash = $1 and expires_at > now()", &hash(token));
     Ok(spent.execute(tx).await?.rows_affected() > 0)
 }
 
-/// Invalidates the reset tokens of an account, but for those of one email.
+/// Invalidates the reset tokens of an account, except those of the email `but`.
 pub(super) async fn delete_resets(tx: &mut Transaction, account_id: Uuid, but: Option<Uuid>) -> sqlx::Result<()> {
     let tokens = sqlx::query!(
         "delete from token using outbox_email
@@ -85,7 +84,7 @@ pub(super) async fn delete_resets(tx: &mut Transaction, account_id: Uuid, but: O
     tokens.execute(tx).await.map(drop)
 }
 
-/// What is stored of a token.
+/// The hash under which a token is stored.
 pub(super) fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }

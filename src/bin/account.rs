@@ -1,4 +1,4 @@
-//! XII: what operators do with accounts.
+//! XII Admin processes: operates on accounts.
 
 use std::{error::Error, process::ExitCode};
 
@@ -11,19 +11,19 @@ const UNKNOWN: &str = "no account has this email";
 /// Creates, disables, enables, erases and signs out accounts.
 #[derive(Parser)]
 enum Command {
-    /// Creates an account without a confirmation; a password is made and printed.
+    /// Creates an account without a confirmation; prints a random password.
     Create {
         /// The account's email.
         email: EmailAddress,
-        /// Reads the password from standard input instead.
+        /// Reads the password from standard input instead of printing a random one.
         #[arg(long)]
         password: bool,
     },
-    /// Signs an account out everywhere and lets it sign in no more.
+    /// Signs an account out everywhere and disables sign-in.
     Disable { email: EmailAddress },
-    /// Lets a disabled account sign in again.
+    /// Enables sign-in of a disabled account.
     Enable { email: EmailAddress },
-    /// Signs an account out everywhere and deletes it with all that is its own.
+    /// Signs an account out everywhere and deletes it with all its data.
     Erase { email: EmailAddress },
     /// Signs an account out everywhere.
     SignOut { email: EmailAddress },
@@ -53,7 +53,7 @@ async fn act(command: Command, config: Config) -> Result<String, Box<dyn Error>>
         }
         Command::SignOut { email } => Some(store::find_by_email(&db, &email).await?.ok_or(UNKNOWN)?.id),
     };
-    // Before the commit, so that a sign-in in flight waits, and then sees the change.
+    // Before the commit: a sign-in in flight waits for the row, and then sees the change.
     if let Some(account) = signed_out {
         sessions::store::revoke_all(&redis, account).await?;
     }

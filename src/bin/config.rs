@@ -1,24 +1,24 @@
-//! XII: what the config is, without its secrets.
+//! XII Admin processes: shows the config, without secrets.
 
 use std::process::ExitCode;
 
 use app::{admin, config};
 use clap::Parser;
 
-/// Tells which variables there are, and what they are set to.
+/// Shows the environment variables and their values.
 #[derive(Parser)]
 enum Command {
-    /// Prints every variable with its sentence, as in .env.example.
+    /// Prints every variable with its description, as in .env.example.
     Schema,
     /// Prints the effective config, secrets redacted.
     Show,
-    /// Prints a hash of the effective config: equal where it is equal.
+    /// Prints a hash of the effective config, to compare two deploys.
     Fingerprint,
 }
 
 fn main() -> ExitCode {
     match admin::parse() {
-        // The schema is for those whose config is not right yet.
+        // The schema must print while the config is still invalid.
         Command::Schema => {
             print!("{}", config::schema());
             ExitCode::SUCCESS

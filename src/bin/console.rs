@@ -1,4 +1,4 @@
-//! XII: SQL on the release's database.
+//! XII Admin processes: SQL on the release's database.
 
 use std::{io, io::IsTerminal, io::Write, process::ExitCode};
 
@@ -8,10 +8,10 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor, PgConnection, Row, SqlSafeStr, Statement};
 
-/// Runs SQL from stdin, a statement a line, and prints what it returns, tab-separated.
+/// Runs SQL from stdin, one statement per line, and prints the rows tab-separated.
 #[derive(Parser)]
 struct Args {
-    /// Lets statements change the database; without it each runs in a read-only transaction.
+    /// Allows statements to change the database; the default is a read-only transaction each.
     #[arg(long)]
     write: bool,
 }
@@ -41,19 +41,19 @@ async fn answer(connection: &mut PgConnection, sql: &str, write: bool) -> Result
     if sql.is_empty() {
         return Ok(());
     }
-    // Postgres prepares one statement only, so that none can end the transaction for the next.
+    // Prepared, so that a line is one statement: a second one could end the read-only transaction.
     let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
     let names: Vec<_> = statement.columns().iter().map(Column::name).collect();
     let header = names.join("\t");
     if write {
         return print(connection, sql, &header).await;
     }
-    // It is rolled back when it is dropped.
+    // Rolled back on drop.
     let mut transaction = connection.begin_with("begin read only").await?;
     print(&mut transaction, sql, &header).await
 }
 
-/// The simple protocol returns every value as text, whatever its type.
+/// The simple query protocol returns values of any type as text.
 async fn print(connection: &mut PgConnection, sql: &str, header: &str) -> Result<(), Error> {
     if !header.is_empty() {
         println!("{header}");

@@ -1,4 +1,4 @@
-//! XII: looks at the config and every service, and says what to do.
+//! XII Admin processes: checks the config and every service, and says what to fix.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -9,21 +9,21 @@ use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(5);
-const CERTIFICATE: &str = "Check that the URL has a name that the server's certificate is for, and that \
+const TIMEOUT: Duration = Duration::from_secs(5);
+const CERTIFICATE: &str = "Check that the server's certificate is for the host in the URL, and that \
     SSL_CERT_FILE is the file of its CA, unless the system trusts that.";
 const PENDING: &str = "migrations are pending";
 const MIGRATE: &str = "Run `migrate`.";
-const REACH: &str = "Check that it runs at this address, and takes this user and password.";
-const HTTPS: &str = "Give it an https origin wherever strangers come in.";
+const REACH: &str = "Check that it runs at this host and port, and accepts this user and password.";
+const HTTPS: &str = "Use an https origin in production.";
 
-/// Checks the config and every service, and says what to do.
+/// Checks the config and every service, and says what to fix.
 #[derive(Parser)]
 struct Args {
-    /// One JSON document instead of lines.
+    /// Prints one JSON document instead of lines.
     #[arg(long)]
     json: bool,
-    /// Only whether the process beside it lives, by METRICS_PORT or else PORT: a container's health check.
+    /// Only checks that the process in this container responds, on METRICS_PORT or else PORT.
     #[arg(long, conflicts_with = "json")]
     process: bool,
 }
@@ -41,7 +41,7 @@ struct Check {
 fn main() -> ExitCode {
     admin::run(async |args: Args, config| {
         if args.process {
-            return timeout(LIMIT, process(&config)).await?;
+            return timeout(TIMEOUT, process(&config)).await?;
         }
         let checks = checks(&config).await;
         let failed = checks.iter().any(|check| check.status == "failed");
@@ -53,11 +53,11 @@ fn main() -> ExitCode {
                 println!("{}", format!("{status:8} {variable:13} {message} {remedy}").trim_end());
             }
         }
-        if failed { Err("not all is well".into()) } else { Ok(String::new()) }
+        if failed { Err("some checks failed".into()) } else { Ok(String::new()) }
     })
 }
 
-/// Errors: nothing on this machine answers as a living process does.
+/// Errors: no process on this machine responds to `/health/live`.
 async fn process(config: &Config) -> Result<String, Error> {
     let port = config.metrics_port.unwrap_or(config.port);
     tls::install_crypto();
@@ -71,19 +71,19 @@ async fn checks(config: &Config) -> [Check; 5] {
     let mail = async { Ok(Mailer::new(config)?.check().await?) };
     let storage = async { Ok(Storage::new(config)?.check().await?) };
     let (database, redis, mail, storage) = tokio::join!(
-        check("DATABASE_URL", "Postgres is up to date", database(config)),
-        check("REDIS_URL", "Redis answers", redis),
-        check("SMTP_URL", "the mail server answers", mail),
-        check("STORAGE_URL", "the bucket answers", storage),
+        check("DATABASE_URL", "Postgres responds and is migrated", database(config)),
+        check("REDIS_URL", "Redis responds", redis),
+        check("SMTP_URL", "the mail server responds", mail),
+        check("STORAGE_URL", "the bucket responds", storage),
     );
     [public_url(config), database, redis, mail, storage]
 }
 
-/// Runs one check within its time.
-async fn check(variable: &'static str, well: &str, look: impl Future<Output = Result<(), Error>>) -> Check {
-    let result = timeout(LIMIT, look).await;
-    let Err(error) = result.unwrap_or_else(|_| Err("it did not answer in time".into())) else {
-        return Check { variable, status: "ok", message: well.into(), remedy: None };
+/// Runs one check with a timeout.
+async fn check(variable: &'static str, success: &str, probe: impl Future<Output = Result<(), Error>>) -> Check {
+    let result = timeout(TIMEOUT, probe).await;
+    let Err(error) = result.unwrap_or_else(|_| Err("it did not respond in time".into())) else {
+        return Check { variable, status: "ok", message: success.into(), remedy: None };
     };
     let message = format!("{error}.");
     let remedy = match ["SSL_CERT_FILE", "certificate", PENDING].iter().find(|word| message.contains(**word)) {

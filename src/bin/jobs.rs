@@ -1,4 +1,4 @@
-//! XII: what operators see of the queue, and how they step in.
+//! XII Admin processes: lists, retries and discards jobs.
 
 use std::process::ExitCode;
 
@@ -7,27 +7,27 @@ use clap::Parser;
 
 const NOT_FOUND: &str = "no such job, or it is running";
 
-/// Shows, retries and discards jobs.
+/// Lists, retries and discards jobs of the queue.
 #[derive(Parser)]
 enum Command {
-    /// Lists the jobs that are not done.
+    /// Lists all jobs in the queue: waiting, running and dead.
     List {
-        /// Only those that have failed for good.
+        /// Only dead jobs: those that have failed for good.
         #[arg(long)]
         dead: bool,
     },
-    /// Makes a job, or every dead one, due now with all its attempts.
+    /// Makes a job, or every dead job, due now, with its attempts reset.
     #[group(required = true, multiple = false)]
     Retry {
-        /// The job's number.
+        /// The job's id, from `jobs list`.
         id: Option<i64>,
-        /// Every job that has failed for good.
+        /// Every dead job.
         #[arg(long)]
         dead: bool,
     },
     /// Deletes a job that is not running.
     Discard {
-        /// The job's number.
+        /// The job's id, from `jobs list`.
         id: i64,
     },
 }
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             }
             Command::Retry { id, .. } => match jobs::retry(&db, id).await? {
                 0 if id.is_some() => Err(NOT_FOUND.into()),
-                count => Ok(format!("{count} due now")),
+                count => Ok(format!("{count} jobs due now")),
             },
             Command::Discard { id } => match jobs::discard(&db, id).await? {
                 true => Ok("discarded".into()),

@@ -1,14 +1,14 @@
-//! V, XII: the release's own task: brings the database up to date.
+//! V, XII: migrates the database; every release runs it first.
 
 use std::process::ExitCode;
 
 use app::{admin, schema};
 use clap::Parser;
 
-/// Brings the database up to date. It can be run again, and many times at once.
+/// Applies pending migrations. It is safe to run again, and to run several at once.
 #[derive(Parser)]
 struct Args {
-    /// Only tells which migrations are applied.
+    /// Only lists the migrations, and whether each is applied.
     #[arg(long)]
     status: bool,
 }

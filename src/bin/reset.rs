@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     admin::describe("Empties, migrates and seeds the database, which ALLOW_RESET must name");
     admin::run_with(async |config| {
         schema::reset(&config).await?;
-        println!("the database is empty and up to date");
+        println!("database emptied and migrated");
         admin::seed(&config, false).await
     })
 }

@@ -1,14 +1,14 @@
-//! XII: puts in the database what a demo needs.
+//! XII Admin processes: creates the demo data.
 
 use std::process::ExitCode;
 
 use app::admin;
 use clap::Parser;
 
-/// Makes the demo's account and what it shows. It can be run again: what is there is kept.
+/// Creates the demo account and its data, unless it exists. It is safe to run again.
 #[derive(Parser)]
 struct Args {
-    /// Reads the account's password from standard input; else one is made and printed.
+    /// Reads the account's password from standard input; the default is a random one, which is printed.
     #[arg(long)]
     password: bool,
 }

@@ -1,4 +1,4 @@
-//! VII, VIII: answers HTTP until told to stop.
+//! VII, VIII: the web process.
 
 use std::process::ExitCode;
 
@@ -6,5 +6,5 @@ use app::{process, web};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::run("web", "Answers HTTP on PORT until it is told to stop", web::run).await
+    process::run("web", "Serves HTTP on PORT until SIGTERM or Ctrl-C", web::run).await
 }

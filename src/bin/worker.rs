@@ -1,4 +1,4 @@
-//! VIII: runs jobs until told to stop.
+//! VIII: the worker process.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use app::{process, worker};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::run("worker", "Runs jobs until it is told to stop", async |app, stop| {
+    process::run("worker", "Runs jobs until SIGTERM or Ctrl-C", async |app, stop| {
         worker::run(app, stop).await;
         Ok(())
     })

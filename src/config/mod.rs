@@ -20,9 +20,9 @@ use variables::{VARIABLES, Variable};
 /// The exit code of a process whose config is wrong: `EX_CONFIG` of sysexits.
 pub const EXIT_CODE: u8 = 78;
 
-/// One field, one variable; what each means stands in `variables.rs`, and so do the defaults.
+/// One field per variable; descriptions and defaults are in `variables.rs`.
 #[derive(Clone, Debug, Deserialize)]
-#[allow(missing_docs, reason = "the variable's own sentence is the documentation")]
+#[allow(missing_docs, reason = "the variable's description is the documentation")]
 pub struct Config {
     pub port: u16,
     #[serde(deserialize_with = "types::origin")]
@@ -62,21 +62,21 @@ pub struct Config {
     #[serde(default, deserialize_with = "types::otlp")]
     pub otel_exporter_otlp_endpoint: Option<Secret>,
     pub allow_reset: Option<String>,
-    /// What the variables hold, defaults included.
+    /// The value of each variable, defaults included.
     #[serde(skip)]
     values: BTreeMap<&'static str, Secret>,
 }
 
 impl Config {
-    /// Reads the process's environment. An empty variable counts as unset; those that are not ours are not
-    /// looked at. Errors: every missing or invalid variable at once, by name, never with its value.
+    /// Reads the environment. An empty variable counts as unset; unknown variables are ignored. Errors: every missing
+    /// or invalid variable at once, by name, never with its value.
     pub fn from_env() -> Result<Self, Errors> {
         let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
         for variable in VARIABLES {
             let set = std::env::var_os(variable.name).filter(|value| !value.is_empty());
             let value = match &set {
                 Some(value) => match value.to_str() {
-                    Some(value) if variable.takes(value) => Ok(Some(value)),
+                    Some(value) if variable.accepts(value) => Ok(Some(value)),
                     _ => Err("is not valid"),
                 },
                 None if variable.required => Err("is not set"),
@@ -94,17 +94,17 @@ impl Config {
         }
     }
 
-    /// Whether people reach the service by TLS.
+    /// Whether `PUBLIC_URL` is https.
     pub fn secure(&self) -> bool {
         self.public_url.scheme() == "https"
     }
 
-    /// The public address of `path`, which starts with a slash.
+    /// The public URL of `path`, which starts with a slash.
     pub fn link(&self, path: &str) -> String {
         format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
     }
 
-    /// The effective config, a variable a line, secrets redacted.
+    /// The effective config, one variable per line, secrets redacted.
     pub fn show(&self) -> String {
         let line = |variable: &Variable| {
             let shown = match self.values.get(variable.name) {
@@ -116,30 +116,65 @@ impl Config {
         VARIABLES.iter().map(line).collect()
     }
 
-    /// SHA-256 of the effective config in base64url: equal for two processes of one release.
+    /// SHA-256 of the effective config in base64url: two processes of one release have the same.
     pub fn fingerprint(&self) -> String {
         let values: Vec<_> = self.values.iter().map(|(name, value)| (name, value.expose_secret())).collect();
         URL_SAFE_NO_PAD.encode(Sha256::digest(serde_json::json!(values).to_string()))
     }
 }
 
-/// A variable that does not wait for the whole config; an empty one counts as unset.
+/// Reads one variable without the rest of the config; an empty one counts as unset.
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl Variable {
-    /// Whether envy makes a config of this value and the examples of the others: it stops at the first error,
-    /// and all are to be told in one run.
-    fn takes(&self, value: &str) -> bool {
+    /// Whether envy accepts this value beside the examples of all other variables. One at a time, as envy stops at the
+    /// first error and all errors are reported in one run.
+    fn accepts(&self, value: &str) -> bool {
         let value = |other: &Variable| if other.name == self.name { value } else { other.example };
         let pairs = VARIABLES.iter().map(|other| (other.name.into(), value(other).into()));
         envy::from_iter::<_, Config>(pairs).is_ok()
     }
 }
 
-/// What is wrong with the environment, all of it: the name of each variable, and a sentence that names it, says
-/// what it is for and gives an example; never its value.
+/// Every config error: the variable, and a sentence with its name, description and an example; never its value.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(|(_, sentence)| sentence.as_str()).collect::<Vec<_>>().join("\n"))]
 pub struct Errors(pub Vec<(&'static str, String)>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::de::{Deserializer, Error, Visitor, value};
+
+    /// A deserializer whose error is the list of the fields of a struct.
+    struct Fields;
+
+    impl<'de> Deserializer<'de> for Fields {
+        type Error = value::Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, value::Error> {
+            unreachable!("the config is a struct")
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self, _: &'static str, fields: &'static [&'static str], _: V,
+        ) -> Result<V::Value, value::Error> {
+            Err(value::Error::custom(fields.join(" ")))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    #[test]
+    fn every_field_has_its_variable_and_every_variable_its_field() {
+        let fields = Config::deserialize(Fields).expect_err("an error with the fields").to_string().to_uppercase();
+        let variables: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+
+        assert_eq!(fields.split(' ').collect::<Vec<_>>(), variables);
+    }
+}

@@ -1,26 +1,26 @@
-//! Every variable with its sentence: the source of `.env.example` and of the errors.
+//! Every variable with its description: the source of `.env.example` and of the config errors.
 
-/// One variable of the environment.
+/// An environment variable.
 pub(super) struct Variable {
     pub(super) name: &'static str,
-    /// What holds when it is unset; none for one that is required or off.
+    /// The value when it is unset; none where it is required or turns a feature on.
     pub(super) default: Option<&'static str>,
-    /// A value that is right.
+    /// A valid value.
     pub(super) example: &'static str,
-    /// Whether a process refuses to start without it.
+    /// Whether a process exits with 78 without it.
     pub(super) required: bool,
-    /// What it is for.
+    /// Its description.
     about: &'static str,
 }
 
 impl Variable {
-    /// The error that names this variable, with the fix and without the value.
+    /// The error message: the variable, its description and an example, without the value.
     pub(super) fn problem(&self, what: &str) -> String {
         let Self { name, about, example, .. } = self;
-        format!("{name} {what}: {about}. Example: {name}={example}")
+        format!("{name} {what}. {about}. Example: {name}={example}")
     }
 
-    /// Whether its value opens a service.
+    /// Whether its value holds credentials.
     pub(super) fn secret(&self) -> bool {
         SECRET.contains(&self.name)
     }
@@ -40,39 +40,39 @@ const fn off(name: &'static str, example: &'static str, about: &'static str) -> 
     Variable { name, default: None, example, required: false, about }
 }
 
-/// All of them, in the order of `.env.example`.
+/// All variables, in the order of `.env.example`.
 pub(super) const VARIABLES: &[Variable] = &[
-    default("PORT", "8080", "the port that web binds, on all addresses; 0 picks a free one and logs it"),
-    required("PUBLIC_URL", "http://localhost:8080", "the origin people see: links, cookies' names, who may post"),
-    required("DATABASE_URL", "postgres://app:password@localhost:5432/app", "Postgres; sslmode=verify-full: TLS"),
-    required("REDIS_URL", "redis://:password@localhost:6379/0", "sessions and rate limits; rediss:// asks for TLS"),
-    required("SMTP_URL", "smtp://user:password@localhost:1025", "mail; ?tls=required: STARTTLS, smtps://: TLS"),
-    required("MAIL_FROM", "App <app@example.com>", "the sender of letters"),
-    required("STORAGE_URL", "s3+http://key:secret@localhost:3900/app?region=garage", "the bucket; s3+https:// for TLS"),
-    default("RELEASE_ID", "dev", "the release's name, set by the release step; in /version, in every log line"),
-    default("LOG_LEVEL", "info", "which lines to log, as tracing filter directives"),
-    default("LOG_FORMAT", "json", "json, or text for a person at a terminal"),
-    default("DATABASE_POOL_SIZE", "10", "Postgres connections at most, per process; from 3"),
-    default("WORKER_CONCURRENCY", "4", "jobs at once, per worker; two fewer than DATABASE_POOL_SIZE at most"),
-    default("MAX_CONNECTIONS", "1000", "accepted client connections at most, per web process"),
-    default("REQUEST_TIMEOUT_SECONDS", "15", "seconds after which a request is answered 503"),
-    default("DRAIN_SECONDS", "0", "seconds after SIGTERM that web still serves while it says it is not ready"),
-    default("SHUTDOWN_GRACE_SECONDS", "25", "seconds from SIGTERM to exit, at most"),
-    default("SESSION_IDLE_SECONDS", "1800", "seconds after which an unused session ends"),
-    default("SESSION_MAX_SECONDS", "43200", "seconds after which any session ends"),
-    off("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8", "the networks whose X-Forwarded-For counts; none when unset"),
-    off("METRICS_PORT", "9090", "the port of Prometheus text and the health routes; closed when unset"),
-    off("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318", "traces by OTLP; all other OTEL_* count as well"),
-    off("ALLOW_RESET", "app", "the database's name, to let `reset` destroy it"),
+    default("PORT", "8080", "The port of web, on all addresses; 0 picks a free port and logs it"),
+    required("PUBLIC_URL", "http://localhost:8080", "The public origin of the service: for links in emails, cookie names and CSRF checks"),
+    required("DATABASE_URL", "postgres://app:password@localhost:5432/app", "Postgres; TLS with ?sslmode=verify-full"),
+    required("REDIS_URL", "redis://:password@localhost:6379/0", "Redis, for sessions and rate limits; TLS with rediss://"),
+    required("SMTP_URL", "smtp://user:password@localhost:1025", "The mail server; STARTTLS with ?tls=required, TLS with smtps://"),
+    required("MAIL_FROM", "App <app@example.com>", "The sender of all emails"),
+    required("STORAGE_URL", "s3+http://key:secret@localhost:3900/app?region=garage", "The S3-compatible bucket; TLS with s3+https://"),
+    default("RELEASE_ID", "dev", "The id of the release, set when it is deployed; shown in /version and in every log line"),
+    default("LOG_LEVEL", "info", "The log level, or filter directives of tracing-subscriber, such as info,sqlx=warn"),
+    default("LOG_FORMAT", "json", "The log format: json, or text for a terminal"),
+    default("DATABASE_POOL_SIZE", "10", "The maximum number of Postgres connections per process; at least 3"),
+    default("WORKER_CONCURRENCY", "4", "The number of jobs that a worker runs at once; capped at DATABASE_POOL_SIZE - 2"),
+    default("MAX_CONNECTIONS", "1000", "The maximum number of client connections per web process"),
+    default("REQUEST_TIMEOUT_SECONDS", "15", "Seconds after which a request fails with 503"),
+    default("DRAIN_SECONDS", "0", "Seconds after SIGTERM during which web still serves requests but reports not ready"),
+    default("SHUTDOWN_GRACE_SECONDS", "25", "The maximum number of seconds from SIGTERM to exit"),
+    default("SESSION_IDLE_SECONDS", "1800", "Seconds after which an unused session expires"),
+    default("SESSION_MAX_SECONDS", "43200", "Seconds after which any session expires"),
+    off("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8", "The networks of the proxies whose X-Forwarded-For is trusted; none when unset"),
+    off("METRICS_PORT", "9090", "The port for Prometheus metrics and health checks; closed when unset"),
+    off("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318", "The OTLP endpoint for traces, off when unset; the other OTEL_* variables work as well"),
+    off("ALLOW_RESET", "app", "The name of the database that `reset` may empty; unset, it refuses"),
 ];
 
-/// `.env.example`: every variable, in order, with its sentence; what is optional stands commented out.
+/// The text of `.env.example`: every variable with its description; optional ones are commented out.
 pub fn schema() -> String {
     let mut text =
         String::from("# Every variable that the processes read. This file is what `config schema` prints.\n");
     for Variable { name, example, required, about, .. } in VARIABLES {
         let mark = if *required { "" } else { "# " };
-        // A shell reads this file, so a value with a blank or a `<` stands in quotes.
+        // A shell reads this file: quote values with spaces or special characters.
         let quote = if example.contains([' ', '<', '?', '&']) { "'" } else { "" };
         text.push_str(&format!("\n# {about}.\n{mark}{name}={quote}{example}{quote}\n"));
     }

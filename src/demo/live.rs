@@ -1,8 +1,8 @@
-//! What the page shows of the factors and the public API does not tell: the account's own, and mere counts.
+//! The demo page's data that the public API does not have: of the account itself, and counts of all.
 
 use std::sync::LazyLock;
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use redis::Script;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -10,27 +10,27 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::sessions::{CurrentAccount, handlers::Device, store};
-use crate::{http::Result, jobs, jobs::admin::Depth, state::App};
+use crate::{http::Result, http::extract::Json, jobs, jobs::admin::Depth, state::App};
 use crate::{release, release::Version, services::postgres::Postgres, services::redis::Redis};
 
-/// Which process answered, and what the account has in the attached services.
+/// The responding process, and what the account has in Redis and Postgres.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Live {
     /// The same as `/version`.
-    answered_by: &'static Version,
-    /// The account's own, the newest first.
+    served_by: &'static Version,
+    /// The account's sessions, newest first.
     sessions: Vec<Session>,
-    /// How many keys Redis holds, whoever's.
+    /// The number of all keys in Redis.
     redis_keys: u64,
     queue: Queue,
-    /// The account's own last ones, the newest first.
+    /// The account's latest emails, newest first.
     emails: Vec<Email>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct Session {
     device: Device,
-    /// For how long Redis keeps it if nobody uses it.
+    /// Seconds until it expires if it is not used.
     ttl_seconds: i64,
 }
 
@@ -51,18 +51,18 @@ struct Email {
     sent_at: Option<OffsetDateTime>,
 }
 
-/// Shows all of it, in one round trip to Redis beside the session's own, and two to Postgres.
+/// Shows the data. It takes one more round trip to Redis than the session check, and two to Postgres.
 #[utoipa::path(get, path = "/live", tag = "demo", security(("session" = [])), responses((status = 200, body = Live)))]
 pub(super) async fn show(State(app): State<App>, current: CurrentAccount) -> Result<Json<Live>> {
     let (sessions, redis_keys) = sessions(&app.redis, &current).await?;
     let Depth { ready, oldest_ready_seconds, dead } = jobs::admin::depth(&app.db).await?;
     let emails = emails(&app.db, current.account_id).await?;
-    let answered_by = release::running();
+    let served_by = release::running();
     let queue = Queue { ready, oldest_ready_seconds, dead };
-    Ok(Json(Live { answered_by, sessions, redis_keys, queue, emails }))
+    Ok(Json(Live { served_by, sessions, redis_keys, queue, emails }))
 }
 
-/// KEYS: the account's index. Answers the number of all keys, then the record and the time to live of each session.
+/// KEYS: the account's index. Returns the number of all keys, then each session's record and time to live.
 static SESSIONS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local found = {}
@@ -86,7 +86,7 @@ async fn sessions(redis: &Redis, current: &CurrentAccount) -> Result<(Vec<Sessio
     Ok((sessions, redis_keys))
 }
 
-/// An email is the account's by its id; while a reset has none, by its recipient.
+/// The emails of the account: by its id, or by recipient for a reset that is not sent yet.
 async fn emails(db: &Postgres, account_id: Uuid) -> sqlx::Result<Vec<Email>> {
     let emails = sqlx::query_as!(
         Email,

@@ -1,5 +1,4 @@
-//! The demo's page: what the service does, and its factors while it does it. `script/remove-demo`
-//! deletes it.
+//! The demo page: notes, and the twelve factors live. `script/remove-demo` deletes it.
 
 mod live;
 
@@ -12,9 +11,9 @@ const SCRIPT: &str = "text/javascript";
 const STYLE: &str = "text/css";
 const IMAGE: &str = "image/svg+xml";
 
-/// All that the page loads: nothing comes from anywhere else, and nothing has to be built.
+/// Every asset of the page: none is from another host, and none has a build step.
 const FILES: [(&str, &str, &str); 14] = [
-    // Where browsers look on every page that names no icon of its own.
+    // The default path of browsers on every page without a link to an icon.
     ("/favicon.ico", IMAGE, include_str!("assets/icon.svg")),
     ("/assets/demo/base.css", STYLE, include_str!("assets/base.css")),
     ("/assets/demo/page.css", STYLE, include_str!("assets/page.css")),
@@ -31,20 +30,20 @@ const FILES: [(&str, &str, &str); 14] = [
     ("/assets/demo/strip.js", SCRIPT, include_str!("assets/strip.js")),
 ];
 
-/// The page and what it loads.
+/// The page and its assets.
 pub(crate) fn pages() -> OpenApiRouter<App> {
     FILES.into_iter().fold(OpenApiRouter::new().routes(routes!(index)), |router, (path, kind, text)| {
         router.route(path, get(async move || page(kind, text)))
     })
 }
 
-/// The demo: notes with images, and the service's factors while it is used.
+/// The demo: notes with images, and the service's factors live.
 #[utoipa::path(get, path = "/", tag = "pages", responses((status = 200, content_type = "text/html", body = str)))]
 async fn index() -> impl IntoResponse {
     page("text/html", include_str!("index.html"))
 }
 
-/// What the page asks for beside the public API, below the API's prefix.
+/// The routes of the page beside the public API, below the prefix of the API.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(live::show))
 }

@@ -1,5 +1,5 @@
-//! Lists in pages. A page goes on after the last item of the one before, wherever that is by now: items that
-//! are added meanwhile neither repeat nor hide any.
+//! Pages of a list, by cursor. A page starts after the last item of the page before, so that items added meanwhile
+//! cause neither duplicates nor gaps.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
@@ -13,37 +13,37 @@ use super::{Result, problem::Problem};
 const DEFAULT_LIMIT: u8 = 20;
 const MAX_LIMIT: u8 = 100;
 
-/// A page, and the cursor of the next if there is one.
+/// A page of a list.
 #[derive(Serialize, ToSchema)]
 pub struct Page<T> {
-    /// What the page holds.
+    /// The items of the page.
     pub items: Vec<T>,
-    /// The cursor of the next page.
+    /// The cursor of the next page; null on the last one.
     #[schema(required)]
     pub next: Option<String>,
 }
 
-/// Where an item stands in a list that goes by age, the newest first.
+/// The position of an item in a list, newest first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Position {
-    /// Lists go by it.
+    /// The first sort key.
     pub created_at: OffsetDateTime,
-    /// For items of the same time.
+    /// The second sort key, for items of the same time.
     pub id: Uuid,
 }
 
-/// The part of a list that one request asks for.
+/// The part of a list that a request asks for.
 pub struct Window {
-    /// SHA-256 of what the list is of: whose, and which search.
+    /// SHA-256 of what identifies the list: its account and search.
     list: Sha256,
-    /// How many items at most.
+    /// The maximum number of items.
     pub limit: u8,
-    /// The last item of the page before.
+    /// The last item of the previous page.
     pub after: Option<Position>,
 }
 
 impl Window {
-    /// Parses the parameters `limit` and `cursor` of the list that `list` names. Errors: a problem with the parameter.
+    /// Parses the parameters `limit` and `cursor`; `list` identifies the list. Errors: the parameter is invalid.
     pub fn parse(list: &[&[u8]], limit: Option<&str>, cursor: Option<&str>) -> Result<Self> {
         let list = list.iter().fold(Sha256::new(), |list, part| list.chain_update(part));
         let invalid = || Problem::field("limit", format!("must be a number from 1 to {MAX_LIMIT}"));
@@ -56,7 +56,7 @@ impl Window {
         Ok(window)
     }
 
-    /// The page of `items`, of which one more than the limit tells that there is a next.
+    /// Makes a page of `items`; one item more than the limit means that there is a next page.
     pub fn page<T>(&self, mut items: Vec<T>, position: impl Fn(&T) -> Position) -> Page<T> {
         let limit = usize::from(self.limit);
         let more = items.len() > limit;
@@ -65,7 +65,7 @@ impl Window {
         Page { items, next }
     }
 
-    /// A position in 24 bytes, and a checksum of 8.
+    /// 24 bytes of position and 8 of checksum.
     fn cursor(&self, Position { created_at, id }: Position) -> String {
         let micros = u64::try_from(created_at.unix_timestamp_nanos() / 1_000).unwrap_or_default();
         let position = [&micros.to_be_bytes()[..], id.as_bytes()].concat();
@@ -85,8 +85,8 @@ impl Window {
         Some(Position { created_at, id: Uuid::from_slice(id).ok()? })
     }
 
-    /// Binds a cursor to its list, so that a mix-up is an error. It need not keep anyone from forging one, which
-    /// would show nothing but one's own items.
+    /// Binds a cursor to its list, so that a cursor of another list is an error. It needs no secret: a forged cursor
+    /// shows only the account's own items.
     fn checksum(&self, position: &[u8]) -> Vec<u8> {
         self.list.clone().chain_update(position).finalize()[..8].to_vec()
     }

@@ -1,10 +1,10 @@
-// Lays out openapi.json (OpenAPI 3.1) for people. Whatever it holds becomes text, never markup.
+// Renders openapi.json (OpenAPI 3.1). Data becomes text nodes, never markup.
 
 const METHODS = ["get", "post", "put", "patch", "delete", "head", "options"];
 const byId = (id) => document.getElementById(id);
 let api;
 
-/** An element with attributes and children; null children are left out, texts stay text. */
+/** An element with attributes and children; null children are skipped, strings become text. */
 const el = (name, attributes = {}, ...children) => {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -14,7 +14,7 @@ const el = (name, attributes = {}, ...children) => {
 const slug = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
 const nameOf = (ref) => decodeURIComponent(ref.split("/").pop());
 
-/** What a `$ref` points at; what stands beside it goes first. */
+/** The target of a `$ref`; keys beside the `$ref` override it. */
 const resolve = (node) => {
   for (let hops = 0; node?.$ref && hops < 20; hops += 1) {
     const { $ref, ...beside } = node;
@@ -25,7 +25,7 @@ const resolve = (node) => {
   return node ?? {};
 };
 
-/** Backticks, stars and links of a line of Markdown. */
+/** Inline Markdown: code, strong, emphasis and links. */
 const inline = (text) =>
   text.split(/(`[^`]+`|\*\*[^*]+\*\*|\*[^*\s][^*]*\*|\[[^\]]+\]\((?:https?:|\/|#)[^)\s]*\))/).map((part) => {
     if (/^`.+`$/.test(part)) return el("code", {}, part.slice(1, -1));
@@ -35,7 +35,7 @@ const inline = (text) =>
     return link ? el("a", { href: link[2] }, link[1]) : part;
   });
 
-/** Paragraphs and lists: as much of Markdown as descriptions need. */
+/** Block Markdown: paragraphs and lists, all that descriptions use. */
 const prose = (text = "") =>
   text.split(/\n\s*\n/).filter((block) => block.trim()).map((block) => {
     const items = block.split(/^\s*[-*] /m);
@@ -45,7 +45,7 @@ const prose = (text = "") =>
     return el("p", {}, inline(block.trim()));
   });
 
-/** Every part of a schema that is put together, in one. */
+/** A schema with its `allOf` merged. */
 const merged = (schema) => {
   const { allOf, ...rest } = resolve(schema);
   return (allOf ?? []).map(merged).reduce((all, part) => ({
@@ -84,7 +84,7 @@ const limits = (schema) => {
   ].filter(Boolean).join("; ");
 };
 
-/** The schema behind null and behind references, and the references on the way: a schema may hold itself. */
+/** A schema without null and references, and the references that led to it: a schema may be recursive. */
 const behind = (schema, seen) => {
   const [only, ...others] = notNull(choices(merged(schema)));
   const target = only && !others.length ? only : schema;
@@ -92,7 +92,7 @@ const behind = (schema, seen) => {
   return { plain: merged(target), seen: [...seen, ...refs], again: refs.some((ref) => seen.includes(ref)) };
 };
 
-/** The fields of an object, those of its objects and arrays below them, as [path, schema, required]. */
+/** The fields of an object, nested ones included, as [path, schema, required]. */
 const fields = (schema, prefix = "", above = []) => {
   const { plain, seen, again } = behind(schema, above);
   if (again) return [];
@@ -103,7 +103,7 @@ const fields = (schema, prefix = "", above = []) => {
   });
 };
 
-/** A value that fits a schema: its own example, else one made of its parts. */
+/** An example value of a schema: its own, or one made from its parts. */
 const example = (schema, above = []) => {
   const { plain, seen, again } = behind(schema, above);
   const given = plain.example ?? plain.examples?.[0] ?? plain.default ?? plain.const ?? plain.enum?.[0];
@@ -140,7 +140,7 @@ const schemaTable = (schema) => {
   return el("p", { class: "soft" }, [typeOf(schema), limits(schema)].filter(Boolean).join("; "));
 };
 
-/** A body in one of its types: its fields and an example; errors have the same fields everywhere. */
+/** A body of one content type: its fields and an example. Problems link to their schema. */
 const content = ([type, media], _, all) => {
   const { schema, examples } = media;
   const given = Object.values(examples ?? {}).map((one) => resolve(one).value);
@@ -149,13 +149,13 @@ const content = ([type, media], _, all) => {
   if (!given.length && schema && isJson) given.push(example(schema));
   const link = type === "application/problem+json" && schema?.$ref
     ? el("p", {}, "A ", el("a", { href: `#schema-${slug(nameOf(schema.$ref))}` }, nameOf(schema.$ref)), ".") : null;
-  const name = all.length > 1 ? el("h4", {}, el("code", {}, type)) : null; // One type alone is told already.
+  const name = all.length > 1 ? el("h4", {}, el("code", {}, type)) : null; // A single type is in the summary already.
   return [name, link ?? (schema ? schemaTable(schema) : null), given.map(json)];
 };
 
 const response = ([status, node]) => {
   const { description, headers, content: contents } = resolve(node);
-  const kind = { 2: "ok", 3: "ok", 4: "refused" }[status[0]] ?? "failed";
+  const kind = { 2: "ok", 3: "ok", 4: "rejected" }[status[0]] ?? "failed";
   const names = Object.entries(headers ?? {});
   const rows = names.map(([name, header]) => [name, "", resolve(header).schema ?? {}, false, resolve(header).description]);
   const types = Object.entries(contents ?? {});
@@ -173,7 +173,7 @@ const operation = ({ id, method, path, shared, ...op }) => {
   return el("details", { class: "operation", id },
     el("summary", {},
       el("span", { class: `method ${method}` }, method.toUpperCase()), el("code", { class: "path" }, path),
-      el("span", { class: "says" }, op.summary ?? ""), guarded ? el("span", { class: "badge" }, "signed in") : null),
+      el("span", { class: "summary" }, op.summary ?? ""), guarded ? el("span", { class: "badge" }, "signed in") : null),
     el("div", { class: "body" },
       prose(op.description),
       parameters.length ? [el("h3", {}, "Parameters"), table(parameters.map((one) =>
@@ -182,7 +182,7 @@ const operation = ({ id, method, path, shared, ...op }) => {
       el("h3", {}, "Responses"), Object.entries(op.responses ?? {}).map(response)));
 };
 
-/** The operations by tag: the document's own order of tags, then the others as they come. */
+/** The operations by tag: the document's tags in order, then other tags. */
 const grouped = () => {
   const groups = new Map((api.tags ?? []).map((tag) => [tag.name, { about: tag.description, operations: [] }]));
   for (const [path, item] of Object.entries(api.paths ?? {})) {
@@ -200,7 +200,7 @@ const show = () => {
   const { title = "API", version, description } = api.info ?? {};
   document.title = title;
   byId("about").replaceChildren(el("h1", {}, title, " ", el("small", {}, version ?? "")), ...prose(description),
-    el("p", {}, el("a", { href: "openapi.json" }, "openapi.json"), el("span", { class: "soft" }, " is what this page shows.")));
+    el("p", {}, el("a", { href: "openapi.json" }, "openapi.json"), el("span", { class: "soft" }, " has all of this page.")));
   for (const [tag, { about, operations }] of grouped()) {
     byId("operations").append(el("section", {}, el("h2", {}, tag), prose(about), operations.map(operation)));
     const links = operations.map(({ id, method, path }) => el("li", {},
@@ -228,7 +228,7 @@ const filter = () => {
   byId("count").textContent = words.length ? `${found} operations match` : "";
 };
 
-/** A link to an operation or a schema opens it. */
+/** Opens the operation or schema of the fragment. */
 const follow = () => {
   const target = byId(location.hash.slice(1));
   if (target?.tagName !== "DETAILS") return;
@@ -238,9 +238,9 @@ const follow = () => {
 };
 
 try {
-  const answer = await fetch("openapi.json");
-  if (!answer.ok) throw new Error(`it answered ${answer.status}`);
-  api = await answer.json();
+  const response = await fetch("openapi.json");
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  api = await response.json();
   show();
   follow();
   byId("filter").addEventListener("input", filter);

@@ -1,4 +1,4 @@
-//! ETags (RFC 9110, sections 8.8.3 and 13.1): a row's version in quotes.
+//! ETags (RFC 9110, sections 8.8.3 and 13.1): the version of a row.
 
 use std::convert::Infallible;
 
@@ -6,16 +6,16 @@ use axum::{extract::FromRequestParts, http::HeaderMap, http::HeaderName, http::h
 
 use super::problem::Problem;
 
-/// The answer to an `If-Match` that does not match.
+/// The response to an `If-Match` that does not match.
 pub const PRECONDITION_FAILED: Problem =
-    Problem::Rejected(412, "precondition-failed", "It has changed meanwhile. Please load it again.");
+    Problem::Rejected(412, "precondition-failed", "The resource has changed. Please load it again.");
 
 /// The strong ETag of a version.
 pub fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
-/// `If-Match`: the versions that may be changed; none where any may.
+/// `If-Match`: the versions that may be changed; none means any.
 pub struct IfMatch(pub Option<Vec<i64>>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
@@ -24,7 +24,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let tags = tags(&parts.headers, header::IF_MATCH);
         let tags = tags.filter(|tags| !tags.iter().any(|tag| tag == "*"));
-        // What is no strong ETag of ours matches no version.
+        // An ETag that is weak or of another form matches no version.
         Ok(Self(tags.map(|tags| tags.iter().filter_map(|tag| version(tag)).collect())))
     }
 }
@@ -33,7 +33,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 pub struct IfNoneMatch(Vec<String>);
 
 impl IfNoneMatch {
-    /// Whether the client has what is known by this ETag.
+    /// Whether the client has the version with this ETag.
     pub fn has(&self, etag: &str) -> bool {
         self.0.iter().any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
     }
@@ -47,7 +47,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
     }
 }
 
-/// The tags of a header, on one line or many; none where it is not sent.
+/// The tags of a header, on one or more lines; none if it is not sent.
 fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Vec<String>> {
     headers.contains_key(&name).then(|| {
         let lines = headers.get_all(name).into_iter().map(|line| String::from_utf8_lossy(line.as_bytes()));

@@ -1,11 +1,11 @@
-//! What handlers ask for: the extractors of axum, whose rejections are problems.
+//! Extractors whose rejections are problems. They replace those of axum, which `clippy.toml` disallows.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection};
-use axum::{body::Bytes, http::request::Parts};
+use axum::{body::Bytes, http::request::Parts, response::IntoResponse, response::Response};
 use axum::{http::HeaderMap, http::HeaderName, http::header::CONTENT_TYPE, http::header::USER_AGENT};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::value::MapDeserializer};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::value::MapDeserializer};
 use serde_json::error::Category;
 
 use super::problem::Problem;
@@ -13,7 +13,7 @@ use crate::{server::Peer, state::App};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// A body of JSON: an object.
+/// The body of a request, a JSON object; or of a response.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
@@ -25,13 +25,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         }
         let unreadable = |_| Problem::BadRequest("The body cannot be read.".into());
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
-        // serde takes an array for a struct.
+        // serde accepts an array for a struct.
         if bytes.trim_ascii_start().starts_with(b"[") {
             return Err(Problem::field("body", "must be a JSON object"));
         }
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| rejection(&error))?;
         json.end().map(|()| Self(value)).map_err(|_| Problem::BadRequest(NOT_JSON.into()))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    #[allow(clippy::disallowed_types, reason = "only its extractor has other errors")]
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
     }
 }
 
@@ -43,7 +50,7 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 
 const NOT_JSON: &str = "The body is not valid JSON.";
 
-/// Says what is wrong, by the names of fields and never by their values, which may be passwords.
+/// The error message names fields and never shows values, which may be passwords.
 fn rejection(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if error.inner().classify() != Category::Data {
         return Problem::BadRequest(NOT_JSON.into());
@@ -51,7 +58,7 @@ fn rejection(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let (text, path) = (error.inner().to_string(), error.path().to_string());
     let known = [("missing", "is required"), ("duplicate", "is given twice"), ("unknown", "is not known")];
     let about = known.iter().find(|(kind, _)| text.strip_prefix(kind).is_some_and(|rest| rest.starts_with(" field `")));
-    // serde names these fields in its text alone, where its path does not reach.
+    // The path of these errors ends at the object: the name of the field is only in the text.
     let (name, message) = match about {
         Some((_, message)) => (text.split('`').nth(1).unwrap_or_default(), *message),
         None => (if path == "." { "body" } else { &path }, "is of the wrong type"),
@@ -59,9 +66,10 @@ fn rejection(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     Problem::field(name.chars().take(100).collect::<String>(), message)
 }
 
-/// The parameters of a path.
+/// The parameters of the path.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Problem))]
+#[allow(clippy::disallowed_types, reason = "its rejections become problems")]
 pub struct Path<T>(pub T);
 
 impl From<PathRejection> for Problem {
@@ -70,7 +78,7 @@ impl From<PathRejection> for Problem {
     }
 }
 
-/// The parameters of a query, each of them a text.
+/// The parameters of the query string, all as text.
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
@@ -83,12 +91,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Deserializes a field that may be left out, but is not null.
+/// Deserializes a field that may be missing, but not null.
 pub fn present<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
     String::deserialize(from).map(Some)
 }
 
-/// The client's address, as far as it can be believed.
+/// The IP address of the client; `X-Forwarded-For` counts only from `TRUSTED_PROXIES`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientIp(pub IpAddr);
 
@@ -97,13 +105,13 @@ impl FromRequestParts<App> for ClientIp {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let peer = parts.extensions.get().copied();
-        let Peer(peer) = peer.ok_or_else(|| Problem::Internal("the peer's address is not known".into()))?;
+        let Peer(peer) = peer.ok_or_else(|| Problem::Internal("the peer's address is unknown".into()))?;
         let trusted = &app.config.trusted_proxies;
         Ok(Self(client(peer.ip(), &parts.headers, |ip| trusted.iter().any(|network| network.contains(&ip)))))
     }
 }
 
-/// Goes from the peer leftwards through `X-Forwarded-For` to the first who is no proxy of ours.
+/// Reads `X-Forwarded-For` from right to left, up to the first address that is no trusted proxy.
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
     let mut client = peer.to_canonical();
     for line in headers.get_all(FORWARDED_FOR).iter().rev() {
@@ -125,7 +133,7 @@ fn address(hop: &str) -> Option<IpAddr> {
     ip.or_else(|| hop.parse().ok().map(|address: SocketAddr| address.ip()))
 }
 
-/// What the client reports as its name: at most 200 characters, none of them for control.
+/// The client's `User-Agent`: at most 200 characters, without control characters.
 pub fn user_agent(headers: &HeaderMap) -> String {
     let value = headers.get(USER_AGENT).map_or(&[][..], |value| value.as_bytes());
     String::from_utf8_lossy(value).chars().filter(|c| !c.is_control()).take(200).collect()
@@ -140,12 +148,12 @@ mod tests {
         for line in forwarded {
             headers.append(FORWARDED_FOR, axum::http::HeaderValue::from_static(line));
         }
-        let peer = peer.parse().expect("an address");
+        let peer = peer.parse().expect("an IP address");
         client(peer, &headers, |ip| ip.to_string().starts_with("10.")).to_string()
     }
 
     #[test]
-    fn the_client_is_the_last_hop_that_is_no_proxy_of_ours() {
+    fn the_client_is_the_last_hop_that_is_no_trusted_proxy() {
         assert_eq!(client_of("1.1.1.1", &["2.2.2.2"]), "1.1.1.1");
         assert_eq!(client_of("::ffff:10.0.0.1", &["6.6.6.6, 2.2.2.2"]), "2.2.2.2");
         assert_eq!(client_of("10.0.0.1", &["6.6.6.6", "2.2.2.2, 10.0.0.2"]), "2.2.2.2");

@@ -1,14 +1,14 @@
-//! The routes that load balancers, platforms and operators ask.
+//! The health and version routes, for load balancers, platforms and operators.
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::problem::Problem;
+use super::{extract::Json, problem::Problem};
 use crate::{health::Check, release, release::Version, state::App};
 
 /// `/health/live`, `/health/ready` and `/version`.
@@ -16,13 +16,13 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(version))
 }
 
-/// Whether the process answers.
+/// Liveness: the process responds.
 #[utoipa::path(get, path = "/health/live", tag = "process", responses((status = 200, body = String)))]
 async fn live() -> &'static str {
     "live\n"
 }
 
-/// Whether the process should get requests, and the status of each service.
+/// Whether the process can serve requests, and the status of each service.
 #[derive(Serialize, ToSchema)]
 struct Readiness {
     #[schema(examples("ready", "degraded"))]
@@ -30,7 +30,8 @@ struct Readiness {
     checks: BTreeMap<&'static str, Check>,
 }
 
-/// Ready when Postgres is healthy, which every request needs; the other services are reported.
+/// Readiness: ready while Postgres is up, which every request needs. A process without Redis, mail or storage is
+/// degraded, but ready.
 #[utoipa::path(get, path = "/health/ready", tag = "process", responses((status = 200, body = Readiness)))]
 async fn ready(State(app): State<App>) -> super::Result<Json<Readiness>> {
     let checks = app.health.checks();
@@ -41,7 +42,7 @@ async fn ready(State(app): State<App>) -> super::Result<Json<Readiness>> {
     Ok(Json(Readiness { status: if up { "ready" } else { "degraded" }, checks }))
 }
 
-/// What runs here, which instance of it, and since when.
+/// The version, commit, release and instance of the process.
 #[utoipa::path(get, path = "/version", tag = "process", responses((status = 200, body = Version)))]
 async fn version() -> Json<&'static Version> {
     Json(release::running())

@@ -1,5 +1,5 @@
-//! `Idempotency-Key`: the client's name for a request that it may have to send again. For 24 hours it creates one
-//! resource. (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>)
+//! `Idempotency-Key`: a client may send a request with the same key again; for 24 hours it creates one resource.
+//! (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>)
 
 use axum::{extract::FromRequestParts, http::HeaderName, http::request::Parts};
 use time::OffsetDateTime;
@@ -10,21 +10,21 @@ use crate::services::postgres::Transaction;
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The key, if there is one.
+/// The key, if the request has one.
 pub struct IdempotencyKey(Option<String>);
 
-/// What a request with the same key created.
+/// The resource that a request with the same key created.
 pub struct Created {
     hash: Vec<u8>,
-    /// It may be changed or gone by now.
+    /// Its id; it may have been changed or deleted since.
     pub resource_id: Uuid,
     /// When it was created.
     pub created_at: OffsetDateTime,
 }
 
 impl IdempotencyKey {
-    /// What the account created with this key within 24 hours. The caller has locked the account, so that a key is used
-    /// once. Errors: a problem, where the key was used for another request, which `hash` tells.
+    /// Finds what the account created with this key in the last 24 hours. The caller must have locked the account, so
+    /// that a key is used once. Errors: the key was used for a request with another `hash`.
     pub async fn find(&self, tx: &mut Transaction, account_id: Uuid, hash: &[u8]) -> Result<Option<Created>> {
         let Some(key) = &self.0 else {
             return Ok(None);
@@ -46,7 +46,7 @@ impl IdempotencyKey {
         }
     }
 
-    /// Records what the key created in this transaction.
+    /// Records the resource that this transaction creates with the key.
     pub async fn insert(
         &self, tx: &mut Transaction, account_id: Uuid, hash: &[u8], resource_id: Uuid,
     ) -> sqlx::Result<()> {

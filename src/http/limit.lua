@@ -1,6 +1,5 @@
--- KEYS: the limits. ARGV: for each, how many at once, and in how many seconds they come back.
--- A key holds when, in milliseconds, its last request would have come at an even pace. All the
--- limits let the request pass and count it, or one refuses and none does.
+-- KEYS: the limits. ARGV: for each limit its burst and its period in seconds. A key holds the theoretical arrival time
+-- of GCRA, in milliseconds. Either all limits allow the request and count it, or one rejects it and none counts it.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local due, wait = {}, 0

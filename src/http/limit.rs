@@ -1,8 +1,8 @@
-//! Rate limits, shared by all processes: GCRA in Redis, by Redis' clock. Of our own, as the crates for it count in the
-//! process's memory; it is one script.
+//! Rate limits, shared by all processes: GCRA in Redis, by Redis' clock. Own code, as the crates for it count in the
+//! memory of a process; it is one script.
 //!
-//! An IPv6 address counts by its /64, since one line has that many. While Redis is down the limits are closed: what
-//! they guard answers 503, since an open limit is an invitation, and nobody could sign in anyway.
+//! An IPv6 address counts by its /64, as a customer gets a /64 or more. While Redis is down a limited route fails with
+//! 503: without the limits passwords could be guessed, and sign-in needs Redis anyway.
 
 use std::{net::IpAddr, net::Ipv6Addr, sync::LazyLock};
 
@@ -11,11 +11,11 @@ use redis::Script;
 use super::{Result, problem::Problem};
 use crate::services::redis::{Redis, digest};
 
-/// A static, since it is code.
+/// A static, as it is code.
 static CHECK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("limit.lua")));
 
-/// Counts a request against each limit `(key, how many at once, seconds in which they come back)`, or against none
-/// where one is used up: the problem says when to come back.
+/// Counts a request against each limit `(key, burst, period in seconds)`. Errors: a limit is exceeded, and then the
+/// request counts against none; the problem has the seconds to wait.
 pub async fn check(redis: &Redis, limits: &[(String, u32, u64)]) -> Result<()> {
     let mut check = CHECK.prepare_invoke();
     for (key, burst, period) in limits {
@@ -28,7 +28,7 @@ pub async fn check(redis: &Redis, limits: &[(String, u32, u64)]) -> Result<()> {
     Ok(())
 }
 
-/// The key of a limit. It holds a hash of its subject, which may be personal.
+/// The key of a limit. It holds only a hash of the subject, which may be personal.
 pub fn key(policy: &str, subject: &str) -> String {
     format!("limit:{policy}:{}", digest(subject.as_bytes()))
 }
@@ -46,8 +46,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv6_line_is_one_network() {
-        let network = |text: &str| network(text.parse().expect("an address"));
+    fn an_ipv6_64_is_one_network() {
+        let network = |text: &str| network(text.parse().expect("an IP address"));
 
         assert_eq!(network("2001:db8:1:2:3::4"), network("2001:db8:1:2::ffff"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));

@@ -7,11 +7,11 @@ use tokio_util::sync::CancellationToken;
 use super::{health, middleware, problem::Problem};
 use crate::{jobs, metrics, release, server, server::Connections, state::App};
 
-/// Probes and scrapers; the port is not the public's.
+/// Enough for probes and scrapers: the port is not public.
 const CONNECTIONS: usize = 64;
 
-/// Serves `/metrics` and the health routes on `METRICS_PORT`, if it is set, until the process ends:
-/// it is there that a process which drains is seen to do so. Errors: the port cannot be bound.
+/// Serves `/metrics` and the health routes on `METRICS_PORT`, if it is set, until the process exits, so that probes see
+/// it drain. Errors: the port cannot be bound.
 pub async fn serve(app: &App, stop: &CancellationToken) -> server::Result<()> {
     let Some(port) = app.config.metrics_port else {
         return Ok(());
@@ -43,7 +43,7 @@ async fn show(State(app): State<App>) -> super::Result<String> {
 }
 
 async fn scrape(app: &App) -> prometheus::Result<String> {
-    // What is measured now, beside what was counted.
+    // Gauges are read now and join the registry of counters.
     let registry = Registry::new();
     let set = |opts: Opts, value: f64| {
         let gauge = Gauge::with_opts(opts)?;
@@ -51,22 +51,22 @@ async fn scrape(app: &App) -> prometheus::Result<String> {
         registry.register(Box::new(gauge))
     };
     let running = release::running();
-    let build = Opts::new("build_info", "What runs.")
+    let build = Opts::new("build_info", "Version, commit and release of the process.")
         .const_label("version", running.version)
         .const_label("commit", running.commit)
         .const_label("release", &running.release)
         .const_label("process", running.process);
     set(build, 1.0)?;
     let (open, idle) = app.db.connections();
-    set(Opts::new("database_pool_connections", "Open connections to Postgres."), open.into())?;
-    set(Opts::new("database_pool_idle_connections", "Those of them that are idle."), idle as f64)?;
-    // An unreachable one would keep the scraper waiting.
-    if app.health.has_postgres()
+    set(Opts::new("database_pool_connections", "Open Postgres connections."), open.into())?;
+    set(Opts::new("database_pool_idle_connections", "Idle Postgres connections."), idle as f64)?;
+    // If Postgres is down the query would delay the scrape until its timeout.
+    if app.health.is_postgres_up()
         && let Ok(depth) = jobs::admin::depth(&app.db).await
     {
-        set(Opts::new("jobs_ready", "Jobs that are due."), depth.ready as f64)?;
-        set(Opts::new("jobs_oldest_ready_seconds", "How long the oldest has been due."), depth.oldest_ready_seconds)?;
-        set(Opts::new("jobs_dead", "Jobs that have failed for good."), depth.dead as f64)?;
+        set(Opts::new("jobs_ready", "Jobs that are due and not running."), depth.ready as f64)?;
+        set(Opts::new("jobs_oldest_ready_seconds", "Seconds that the oldest of them has been due."), depth.oldest_ready_seconds)?;
+        set(Opts::new("jobs_dead", "Dead jobs."), depth.dead as f64)?;
     }
     let families = [prometheus::gather(), registry.gather()].concat();
     TextEncoder::new().encode_to_string(&families)

@@ -1,4 +1,4 @@
-//! What every request goes through, and every answer carries.
+//! The middleware of every request, and the headers of every response.
 
 use std::time::{Duration, Instant};
 use std::{convert::Infallible, mem, panic::AssertUnwindSafe, sync::Arc, task, task::Poll};
@@ -18,17 +18,17 @@ use crate::{config::Config, context, context::Context, metrics, state::App, trac
 
 const BODY_LIMIT: usize = 1 << 20;
 const BODY_DEADLINE: Duration = Duration::from_secs(60);
-/// A body of more bytes needs a permit.
-const SMALL: u64 = 16 << 10;
-/// What is read, and for how long, of a body that is refused: a client that still sends
-/// finds its connection reset and never sees the answer.
+/// A larger body needs a permit.
+const SMALL_BODY: u64 = 16 << 10;
+/// How much of a rejected body is read and discarded, and for how long: closing the connection while the client still
+/// sends would reset it before the client reads the response.
 const DISCARD_LIMIT: usize = 16 << 20;
 const DISCARD_DEADLINE: Duration = Duration::from_secs(2);
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// What browsers are told with every answer.
+/// The security headers of every response (OWASP Secure Headers).
 pub static SECURITY: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -42,13 +42,13 @@ pub static SECURITY: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
-/// Puts [`Observe`] around each route. Not `from_fn`, which would box every request's route once more.
+/// Wraps each route in [`Observe`]. Not `from_fn`, which would box every request's future once more.
 pub fn observe_layer<S>(app: &App) -> LayerFn<impl Fn(S) -> Observe<S> + Clone + use<S>> {
     let (app, headers) = (app.clone(), Arc::new(common_headers(&app.config)));
     layer_fn(move |route| Observe { app: app.clone(), headers: headers.clone(), route })
 }
 
-/// A route with what every request goes through.
+/// The service that [`observe`]s the requests of a route.
 #[derive(Clone)]
 pub struct Observe<S> {
     app: App,
@@ -74,7 +74,7 @@ where
     }
 }
 
-/// Gives the request its ids and limits, confines its panic, logs and counts its answer.
+/// Sets the request id and limits, catches panics, and logs and counts the response.
 async fn observe(
     app: &App, headers: &HeaderMap, mut request: Request,
     service: impl Service<Request, Response = Response, Error = Infallible>,
@@ -88,7 +88,7 @@ async fn observe(
         let trace = traces::Span::request(method.as_str(), route, text(&TRACEPARENT));
         (trace, context::request_id_of(text(&REQUEST_ID)))
     };
-    // Of the highest level, so that warnings and errors keep their ids where INFO is off.
+    // At level ERROR, so that warnings and errors have these fields where INFO is off.
     let span = tracing::error_span!(
         "request",
         request_id,
@@ -98,10 +98,10 @@ async fn observe(
     );
     let header = HeaderValue::from_str(&request_id);
     let context = Context { request_id: Some(request_id), traceparent: trace.traceparent() };
-    forget_host(&mut request);
+    remove_host(&mut request);
 
     let answer = async {
-        let answer = AssertUnwindSafe(limited(app, request, service)).catch_unwind().await;
+        let answer = AssertUnwindSafe(with_timeouts(app, request, service)).catch_unwind().await;
         let response = answer.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response());
         let (status, elapsed) = (response.status().as_u16(), start.elapsed().as_secs_f64());
         tracing::info!(status, latency_ms = (elapsed * 1e6).round() / 1e3, "request");
@@ -113,13 +113,13 @@ async fn observe(
     if let Ok(request_id) = header {
         response.headers_mut().insert(&REQUEST_ID, request_id);
     }
-    // A copy of a map takes a fifth of inserting its headers one by one.
+    // Cloning a map costs a fifth of inserting its headers one by one.
     let own = mem::replace(response.headers_mut(), headers.clone());
     response.headers_mut().extend(own);
     response
 }
 
-/// What every answer carries, unless it says otherwise itself.
+/// The headers of every response, unless its handler sets them.
 fn common_headers(config: &Config) -> HeaderMap {
     let security = SECURITY.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
     let mut headers: HeaderMap = security.collect();
@@ -131,8 +131,8 @@ fn common_headers(config: &Config) -> HeaderMap {
     headers
 }
 
-/// Takes away the host that the client names: `PUBLIC_URL` alone says who we are.
-fn forget_host(request: &mut Request) {
+/// Removes the host that the client sent: only `PUBLIC_URL` counts.
+fn remove_host(request: &mut Request) {
     request.headers_mut().remove(header::HOST);
     if request.uri().authority().is_some() {
         let path = request.uri().path_and_query().cloned();
@@ -140,15 +140,15 @@ fn forget_host(request: &mut Request) {
     }
 }
 
-/// Refuses what a page of another site makes a browser send.
+/// Rejects requests that a browser sends from another site (CSRF).
 pub fn same_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response> {
     let origin = config.public_url.origin().ascii_serialization();
     let layer = CsrfLayer::new().add_trusted_origin(origin).expect("an origin of http or https is one");
     layer.with_rejection_response(|_| Problem::CrossOrigin.into_response())
 }
 
-/// Reads the body, then runs the handler, each within its time.
-async fn limited(
+/// Reads the body, then runs the handler, each with its timeout.
+async fn with_timeouts(
     app: &App, request: Request, mut service: impl Service<Request, Response = Response, Error = Infallible>,
 ) -> Response {
     let matched = request.extensions().get::<MatchedPath>().is_some();
@@ -162,7 +162,7 @@ async fn limited(
     } else {
         request
     };
-    // What is no JSON its own route reads, or nobody does.
+    // Only JSON is read here: a route that accepts another type reads the body itself.
     let rest = if body && !json { BODY_DEADLINE } else { Duration::ZERO };
     let limit = rest + Duration::from_secs(app.config.request_timeout_seconds);
     match timeout(limit, service.call(request)).await {
@@ -181,7 +181,7 @@ async fn buffered(app: &App, request: Request) -> Result<Request, Problem> {
         }
         return Err(Problem::TooLarge);
     }
-    let small = body.size_hint().upper().is_some_and(|most| most <= SMALL);
+    let small = body.size_hint().upper().is_some_and(|most| most <= SMALL_BODY);
     let _permit = if small { None } else { Some(app.large_bodies.try_acquire().map_err(|_| Problem::Busy)?) };
     let read = Limited::new(&mut body, BODY_LIMIT).collect();
     match timeout(BODY_DEADLINE, read).await {

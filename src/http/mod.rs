@@ -1,4 +1,4 @@
-//! HTTP: what every route shares, from the extractors to the error.
+//! HTTP: extractors, middleware and errors, shared by all routes.
 
 pub mod problem;
 pub mod extract;
@@ -17,23 +17,23 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::state::App;
 use problem::Problem;
 
-/// A handler's result.
+/// The result of a handler.
 pub type Result<T> = std::result::Result<T, Problem>;
 
-/// The routes of the process itself: health, the contract.
+/// The routes of the process itself: health, version, the OpenAPI contract.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     health::routes().merge(openapi::routes())
 }
 
-/// Routes, and what every route keeps.
+/// Adds the fallbacks and the middleware to the routes.
 pub fn router(app: App, routes: OpenApiRouter<App>) -> Router {
     Router::from(routes)
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        // As one layer, which boxes a request once. From the outside in:
+        // One layer, so that each request is boxed once. From the outside in:
         .layer((
-            middleware::observe_layer(&app),      // limits, ids, log, headers, panics, no Host
-            middleware::same_origin(&app.config), // no requests caused by other sites
+            middleware::observe_layer(&app),      // request id, limits, log, headers, panics
+            middleware::same_origin(&app.config), // CSRF
         ))
         .with_state(app)
 }

@@ -1,4 +1,4 @@
-//! One error for every route: a problem (RFC 9457) for the client, its cause for the log.
+//! One error type for all routes: a problem (RFC 9457) for the client, its cause for the log.
 
 use axum::response::{IntoResponse, Response};
 use axum::{http::HeaderValue, http::StatusCode, http::header::CONTENT_TYPE, http::header::RETRY_AFTER};
@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{context, hasher};
 
-/// Why a request is not answered as asked. A `String` here is a cause, which is
-/// logged once and never sent, but for the one of `BadRequest`.
+/// Why a request failed. A `String` here is a cause, which is logged and never sent, except that of `BadRequest`.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "its sentence documents a variant")]
 pub enum Problem {
@@ -21,41 +20,41 @@ pub enum Problem {
     UnsupportedMediaType(&'static str),
     TooLarge,
     BodyTimeout,
-    /// The field of the body, and what is wrong with it, for people.
+    /// The field of the body, and the message for people.
     Invalid(String, String),
-    /// A domain's own: the status, the stable end of the type, the sentence.
+    /// A domain's own problem: its status, the last part of its type, its detail.
     Rejected(u16, &'static str, &'static str),
     InvalidToken,
-    /// For so many seconds.
+    /// The seconds to wait.
     RateLimited(u64),
     Busy,
     /// A service that the request needs is unreachable.
     Unavailable(String),
-    /// The process should get no requests; with the checks that tell why.
+    /// The process is not ready; with the status of each service.
     NotReady(Value),
     Timeout,
     Internal(String),
 }
 
 impl Problem {
-    /// One field that is not acceptable.
+    /// One invalid field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(field.into(), message.into())
     }
 
-    /// The status, the stable end of the type, and the sentence.
+    /// The status, the last part of the type, and the detail.
     fn parts(&self) -> (u16, &'static str, &str) {
         match self {
             Self::Rejected(status, kind, sentence) => (*status, kind, sentence),
             Self::BadRequest(sentence) => (400, "bad-request", sentence),
             Self::SignedOut => (401, "signed-out", "Please sign in."),
-            // The same for an email that is not known.
+            // The same for an unknown email.
             Self::WrongCredentials => (401, "wrong-credentials", "The email or the password is wrong."),
             Self::WrongPassword => (403, "wrong-password", "The password is wrong."),
             Self::CrossOrigin => (403, "cross-origin", "Requests from other sites are rejected."),
-            Self::NotFound => (404, "not-found", "There is nothing here."),
+            Self::NotFound => (404, "not-found", "The resource was not found."),
             Self::MethodNotAllowed => (405, "method-not-allowed", "This method is not allowed here."),
-            Self::BodyTimeout => (408, "body-timeout", "The body took too long to arrive."),
+            Self::BodyTimeout => (408, "body-timeout", "The body of the request took too long."),
             Self::TooLarge => (413, "too-large", "The body is too large."),
             Self::UnsupportedMediaType(sentence) => (415, "unsupported-media-type", sentence),
             Self::Invalid(..) => (422, "invalid", "Some fields are not valid."),
@@ -67,7 +66,7 @@ impl Problem {
                 (503, "unavailable", "The service is unavailable for the moment. Please try again.")
             }
             Self::NotReady(_) => (503, "not-ready", "The service is not ready."),
-            Self::Timeout => (503, "timeout", "The answer took too long. Please try again."),
+            Self::Timeout => (503, "timeout", "The request took too long. Please try again."),
         }
     }
 }
@@ -87,7 +86,7 @@ impl IntoResponse for Problem {
             Self::Invalid(field, message) => body["errors"] = json!([{ "field": field, "message": message }]),
             Self::NotReady(checks) => body["checks"] = checks.clone(),
             Self::Unavailable(cause) => tracing::error!(cause, "service unreachable"),
-            Self::Internal(cause) => tracing::error!(cause, "a request failed"),
+            Self::Internal(cause) => tracing::error!(cause, "request failed"),
             _ => {}
         }
         let problem = HeaderValue::from_static("application/problem+json");
@@ -113,7 +112,7 @@ impl From<sqlx::Error> for Problem {
         use sqlx::Error::{Database, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
         let passing = match &error {
             Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed => true,
-            Database(error) => error.code().is_some_and(|code| is_passing(&code)),
+            Database(error) => error.code().is_some_and(|code| is_transient(&code)),
             _ => false,
         };
         let cause = error.to_string();
@@ -121,9 +120,9 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-/// Connection, authorization, deadlock, read-only, resources, shutdown and cancellation, lost
-/// database: what passes, or what an operator fixes.
-fn is_passing(code: &str) -> bool {
+/// Transient, or fixed by an operator: connection, authorization, deadlock, read-only, resources, shutdown and
+/// cancellation, missing database.
+fn is_transient(code: &str) -> bool {
     const CLASSES: [&str; 6] = ["08", "28", "40", "53", "57", "58"];
     CLASSES.iter().any(|class| code.starts_with(class)) || matches!(code, "25006" | "3D000" | "55P03")
 }
@@ -134,15 +133,15 @@ impl From<redis::RedisError> for Problem {
             || error.is_timeout()
             || error.is_connection_dropped()
             || error.kind() == redis::ErrorKind::AuthenticationFailed
-            || error.code().is_some_and(is_passing_in_redis);
+            || error.code().is_some_and(is_transient_in_redis);
         let cause = error.to_string();
         if passing { Self::Unavailable(cause) } else { Self::Internal(cause) }
     }
 }
 
-/// Memory, disk, credentials, a replica or a cluster that changes, a script that runs for too long.
-fn is_passing_in_redis(code: &str) -> bool {
+/// Transient, or fixed by an operator: memory, disk, credentials, failover, a script that runs for too long.
+fn is_transient_in_redis(code: &str) -> bool {
     const FIXED: [&str; 5] = ["OOM", "MISCONF", "NOAUTH", "WRONGPASS", "READONLY"];
-    const PASSING: [&str; 5] = ["LOADING", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY"];
-    FIXED.contains(&code) || PASSING.contains(&code)
+    const TRANSIENT: [&str; 5] = ["LOADING", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY"];
+    FIXED.contains(&code) || TRANSIENT.contains(&code)
 }

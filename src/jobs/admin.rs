@@ -1,17 +1,17 @@
-//! What operators see of the queue, and how they step in.
+//! The queue for operators: list, retry, discard, depth.
 
 use crate::services::postgres::Postgres;
 
 use super::queue::is_duplicate;
 
-/// The jobs that are not done, or only the dead ones, oldest first. A line each, tab-separated:
-/// id, task, attempts, when it is due, why it failed last. Payloads may be personal: none is shown.
+/// The jobs in the queue, or only the dead ones, oldest first. One tab-separated line each: id, task, attempts, due,
+/// last error. Without payloads, which may be personal.
 pub async fn list(db: &Postgres, dead: bool) -> sqlx::Result<Vec<String>> {
     sqlx::query_file_scalar!("src/jobs/list.sql", dead).fetch_all(db).await
 }
 
-/// Makes a job, or every dead job, due now with all its attempts before it. A job that is running is left alone, and
-/// one of whose key another waits is dropped. Returns how many were made due.
+/// Makes a job, or every dead job, due now, with its attempts reset. A running job is not changed; a job whose key
+/// another waiting job has is deleted, as that one does the same work. Returns the number of jobs made due.
 pub async fn retry(db: &Postgres, id: Option<i64>) -> sqlx::Result<u64> {
     let ids = sqlx::query_scalar!("select id from job where id = $1 or ($1 is null and dead)", id);
     let mut count = 0;
@@ -30,17 +30,17 @@ pub async fn discard(db: &Postgres, id: i64) -> sqlx::Result<bool> {
     Ok(deleted.execute(db).await?.rows_affected() == 1)
 }
 
-/// How much waits.
+/// The depth of the queue.
 pub struct Depth {
-    /// The jobs that are due.
+    /// The number of jobs that are due.
     pub ready: i64,
-    /// For how long the first of them has been due.
+    /// Seconds that the oldest of them has been due.
     pub oldest_ready_seconds: f64,
-    /// The jobs that failed for good.
+    /// The number of dead jobs.
     pub dead: i64,
 }
 
-/// Counts what waits.
+/// Reads the depth of the queue.
 pub async fn depth(db: &Postgres) -> sqlx::Result<Depth> {
     sqlx::query_file_as!(Depth, "src/jobs/depth.sql").fetch_one(db).await
 }

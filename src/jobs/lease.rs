@@ -1,4 +1,4 @@
-//! The worker's side of a lease: nothing of a job runs once it is over, as another worker may have the job by then.
+//! The worker's side of a lease: a job stops when its lease expires, as another worker may have it then.
 
 use std::{future::poll_fn, pin::pin, sync::Mutex, sync::PoisonError, task::Poll};
 
@@ -8,40 +8,40 @@ use uuid::Uuid;
 
 use super::queue::LEASE;
 
-/// What the clocks of Postgres and of this process may differ by within a lease.
+/// The clocks of Postgres and of this process may drift apart by this much during a lease.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// A lease that is renewed from time to time.
+/// The lease of a running job, renewed by the worker.
 pub(super) struct Lease {
     pub(super) id: i64,
-    /// The token of the job's take.
+    /// The token of this run: Postgres makes a new one each time the job is taken.
     pub(super) token: Uuid,
     ends: Mutex<Instant>,
-    /// Cancelled when another worker has it.
+    /// Cancelled when another worker has the job.
     pub(super) lost: CancellationToken,
 }
 
 impl Lease {
-    /// The lease of a job that was taken after `before`.
+    /// The lease of a job that was taken at `before` or later.
     pub(super) fn new(id: i64, token: Uuid, before: Instant) -> Self {
         Self { id, token, ends: Mutex::new(before + LEASE - MARGIN), lost: CancellationToken::new() }
     }
 
-    /// It was renewed after `before`.
+    /// Records that it was renewed at `before` or later.
     pub(super) fn renew(&self, before: Instant) {
         *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = before + LEASE - MARGIN;
     }
 
-    /// Whether the job may be another worker's. This process may have been stopped for long, so it looks at the clock.
-    pub(super) fn is_over(&self) -> bool {
+    /// Whether the lease has expired. By the clock, as this process may have been paused (SIGSTOP, a suspended VM).
+    pub(super) fn is_expired(&self) -> bool {
         self.lost.is_cancelled() || Instant::now() >= *self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `work` while the lease lasts; none where it was over before the work was done.
+    /// Runs `work` until the lease expires; none: it expired before the work was done.
     pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
-        // Before each step: after a SIGCONT the next step must not be taken.
-        let leased = poll_fn(|context| match self.is_over() {
+        // Checked before each poll: after a SIGCONT the work must not continue.
+        let leased = poll_fn(|context| match self.is_expired() {
             true => Poll::Ready(None),
             false => work.as_mut().poll(context).map(Some),
         });
@@ -54,11 +54,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_runs_once_a_lease_is_over() {
+    async fn nothing_runs_after_a_lease_expires() {
         let (over, mut ran) = (Lease::new(1, Uuid::nil(), Instant::now() - LEASE), false);
 
         assert!(over.run(async { ran = true }).await.is_none());
-        assert!(!ran, "a step was taken");
+        assert!(!ran, "the work was polled");
     }
 
     #[tokio::test]

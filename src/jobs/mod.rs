@@ -1,8 +1,7 @@
-//! VIII Concurrency: the job queue, one table in Postgres. A job is added in the transaction of the change that calls
-//! for it, so that both happen or neither does; any worker runs it, at least once.
+//! VIII Concurrency: the job queue, one table in Postgres. A job is added in the transaction of the change that needs
+//! it, so that both commit or neither does; any worker runs it, at least once.
 //!
-//! A job is a type that its domain owns: it says its name, its limits and what it does, and stands in a line of the
-//! domain's `jobs`.
+//! A job is a type of its domain with a name, limits and a `run` function; the domain lists it in `JOBS`.
 
 pub mod admin;
 mod lease;
@@ -17,13 +16,13 @@ use serde_json::{Value, json};
 
 use crate::{context, release, services::postgres::Transaction, state::App};
 
-/// How a job failed.
+/// Why a run of a job failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// For now: the job is run again, later and later.
+    /// The job will be retried, with exponential backoff.
     #[error("{0}")]
     Retry(String),
-    /// For good: the job is dead at once, and is kept for an operator.
+    /// The job will never succeed: it is dead at once, and stays in the table for an operator.
     #[error("{0}")]
     Dead(String),
 }
@@ -34,33 +33,34 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-/// Work that a worker does. Its fields are the payload: ids, never a token or a text that is personal. One without
-/// fields, `struct X {}`, may stand in the table `job_schedule`, and is then added again and again.
+/// A background job. Its fields are the payload: ids, never tokens or personal data. A job without fields, `struct X
+/// {}`, may be periodic: a row of `job_schedule` has its interval.
 pub trait Job: Serialize + DeserializeOwned + Send + 'static {
-    /// Its name in the queue, in logs and for operators.
+    /// Its name in the queue and in logs.
     const NAME: &'static str;
-    /// How often it is run before it is dead: with the back-off, for an hour.
+    /// The number of runs before it is dead: with the backoff they take about an hour.
     const MAX_ATTEMPTS: i32 = 12;
-    /// How long one run may take.
+    /// The timeout of one run.
     const TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// A name of which at most one job waits; none where the same job may wait twice.
+    /// A unique key among waiting jobs; none if the same job may wait twice.
     fn key(&self) -> Option<String> {
         None
     }
 
-    /// Does the work. It may be run again after it succeeded, or at the same time as one whose lease ran out.
+    /// Does the work. It must be idempotent: a job may run again after it succeeded, or at the same time as a run whose
+    /// lease expired.
     fn run(self, app: App) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// Adds a job in the caller's transaction: a worker sees it once that commits. Where a job of its key waits
-/// already, that one is left to wait until then, and none is added.
+/// Adds a job in the caller's transaction; workers see it after the commit. If a job with its key waits already, none
+/// is added, and that one stays locked until the commit.
 pub async fn enqueue<J: Job>(tx: &mut Transaction, job: &J) -> sqlx::Result<()> {
     let payload = serde_json::to_value(job).map_err(|error| sqlx::Error::Encode(error.into()))?;
     queue::add(tx, J::NAME, &payload, job.key().as_deref(), &origin()).await
 }
 
-/// The request and the release that a job comes from, so that their logs and traces can be joined.
+/// The request and release that add a job, for its logs and its trace.
 fn origin() -> Value {
     let (request_id, traceparent) = match context::current() {
         Some(context) => (context.request_id, Some(context.traceparent.to_string())),
@@ -69,7 +69,7 @@ fn origin() -> Value {
     json!({ "request_id": request_id, "traceparent": traceparent, "release": release::running().release })
 }
 
-/// A type of job, as a worker knows it: a domain lists its own in `JOBS`.
+/// A type of job, as the worker registers it. A domain lists its tasks in `JOBS`.
 #[derive(Clone, Copy)]
 pub struct Task {
     name: &'static str,
@@ -79,7 +79,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// The task of a type of job.
+    /// The task of the job `J`.
     pub const fn of<J: Job>() -> Self {
         let run = |app, payload| run_parsed::<J>(app, payload).boxed();
         Self { name: J::NAME, max_attempts: J::MAX_ATTEMPTS, timeout: J::TIMEOUT, run }
@@ -87,7 +87,7 @@ impl Task {
 }
 
 async fn run_parsed<J: Job>(app: App, payload: Value) -> Result<(), Failure> {
-    // For now: while two releases run, the other one may know it.
+    // Retried: during a deploy, a worker of the other release may be able to parse it.
     let job: J = serde_json::from_value(payload).map_err(|error| Failure::Retry(format!("payload: {error}")))?;
     job.run(app).await
 }

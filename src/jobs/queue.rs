@@ -1,5 +1,5 @@
-//! The statements of the queue. What changes a job that was taken names it by its id and the token of the take: who lost
-//! the lease finds none.
+//! The statements of the queue. Changes of a taken job match its id and its token (fencing): a worker that lost the
+//! lease changes no row.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::services::postgres::{Postgres, Transaction};
 
-/// For how long a job is its worker's, unless that renews it.
+/// How long a job belongs to its worker without a renewal.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
 
-/// A job that this worker has taken.
+/// A job that this worker runs.
 pub(super) struct Taken {
     pub(super) id: i64,
     pub(super) task: String,
@@ -34,19 +34,19 @@ pub(super) async fn take(db: &Postgres, tasks: &[String], count: i64) -> sqlx::R
     sqlx::query_file_as!(Taken, "src/jobs/take.sql", tasks, count, interval(LEASE)).fetch_all(db).await
 }
 
-/// Renews the leases of jobs; answers the tokens of those that are still this worker's.
+/// Renews the leases of jobs; returns the tokens of those that this worker still holds.
 pub(super) async fn renew(db: &Postgres, ids: &[i64], tokens: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_file_scalar!("src/jobs/renew.sql", ids, tokens, interval(LEASE)).fetch_all(db).await
 }
 
-/// Deletes a job that is done. Answers whether it was still this worker's.
+/// Deletes a completed job. Returns whether this worker still held it.
 pub(super) async fn complete(db: &Postgres, id: i64, token: Uuid) -> sqlx::Result<bool> {
     let done = sqlx::query!("delete from job where id = $1 and token = $2", id, token);
     Ok(done.execute(db).await?.rows_affected() == 1)
 }
 
-/// Gives a job back: with the error of a run, or none where it was not run to its end. Answers whether it was still this
-/// worker's.
+/// Releases a job: with the error of its run, or without one if the run was aborted. Returns whether this worker still
+/// held it.
 pub(super) async fn release(
     db: &Postgres, id: i64, token: Uuid, error: Option<&str>, dead: bool,
 ) -> sqlx::Result<bool> {
@@ -56,7 +56,7 @@ pub(super) async fn release(
     }
 }
 
-/// Another job of its key has come to wait meanwhile, which does the same work.
+/// Whether a job with the same key has been added meanwhile; it does the same work.
 pub(super) fn is_duplicate(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.constraint() == Some("job_key"))
 }

@@ -1,5 +1,5 @@
--- Gives a job back: with the error of a run, to wait for the next one, longer after each, or dead; without, where it was
--- not run to its end, which is no attempt.
+-- Releases a job. With an error: it waits with exponential backoff, or is dead. Without one its run was aborted, which
+-- does not count as an attempt.
 update job
    set token = null, error = coalesce($3, error), dead = $4,
        attempts = case when $3::text is null then attempts - 1 else attempts end,

@@ -1,4 +1,4 @@
--- Renews the leases of running jobs; answers the tokens of those that are still this worker's.
+-- Renews the leases of running jobs; returns the tokens of those that this worker still holds.
 update job
    set due = now() + $3
   from unnest($1::bigint[], $2::uuid[]) as running (id, token)

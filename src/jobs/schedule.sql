@@ -1,4 +1,4 @@
--- Adds the periodic jobs that are due: one worker's statement finds each.
+-- Adds the periodic jobs that are due. The update locks their rows: one worker adds each.
 with due as (update job_schedule set due = now() + every
               where due <= now() and task = any($1)
           returning task)

@@ -1,5 +1,5 @@
--- Takes up to $2 jobs that are due, the longest due first, for a lease of $3. A job whose lease ran out is one of them.
--- Materialized: in a nested loop the limit would hold for each row of the outer table, and not for all.
+-- Takes up to $2 due jobs, the longest due first, with a lease of $3; a job whose lease expired is due, too.
+-- Materialized: in a nested loop the limit would apply to each row of the outer table.
 with due as materialized (
     select id from job
      where not dead and due <= now() and task = any($1)

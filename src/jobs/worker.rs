@@ -1,5 +1,5 @@
-//! Takes jobs and runs them. The process may be killed, stopped or cut off at any moment: what it did not finish,
-//! another worker does.
+//! Takes jobs and runs them. The process may be killed, paused or disconnected at any moment: another worker then runs
+//! its unfinished jobs.
 
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, sync::Mutex, sync::MutexGuard, sync::PoisonError};
 
@@ -13,13 +13,14 @@ use uuid::Uuid;
 use super::{Failure, Task, lease::Lease, queue, queue::Taken};
 use crate::{context, context::Context, state::App, traces};
 
-/// From one look at an empty queue to the next, on average. Nobody listens: a pooler does not pass notifications on.
+/// The average pause between two polls of an empty queue. Polling, not LISTEN: a transaction pooler delivers no
+/// notifications.
 const POLL_MS: u64 = 500;
 /// A third of a lease.
 const TICK: Duration = Duration::from_secs(5);
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
-/// Runs jobs until `stop`, whatever happens to Postgres meanwhile; running ones then have `grace` to finish.
+/// Runs jobs until `stop`, also through failures of Postgres; running jobs then have `grace` to finish.
 pub async fn run(app: App, tasks: Vec<Task>, stop: &CancellationToken, grace: Duration) {
     let worker = Arc::new(Worker {
         names: tasks.iter().map(|task| task.name.to_owned()).collect(),
@@ -30,7 +31,7 @@ pub async fn run(app: App, tasks: Vec<Task>, stop: &CancellationToken, grace: Du
         interrupt: CancellationToken::new(),
         app,
     });
-    let _tending = AbortOnDropHandle::new(tokio::spawn(worker.clone().tend()));
+    let _ticks = AbortOnDropHandle::new(tokio::spawn(worker.clone().tick()));
     worker.work(stop).await;
     worker.running.close();
     if timeout(grace, worker.running.wait()).await.is_err() {
@@ -43,21 +44,21 @@ struct Worker {
     app: App,
     tasks: Vec<Task>,
     names: Vec<String>,
-    /// Of the running jobs, by their tokens: a job whose lease ended may run here twice.
+    /// The leases of running jobs, by token: a job whose lease expired may run here twice.
     leases: Mutex<HashMap<Uuid, Arc<Lease>>>,
-    /// As many as jobs may run at once: one connection is left for the queue, whatever they do with theirs.
+    /// One permit per job that may run at once; two connections of the pool are left for the queue.
     slots: Arc<Semaphore>,
     running: TaskTracker,
-    /// Cancelled when running jobs are to be handed back.
+    /// Cancelled when running jobs are to be released.
     interrupt: CancellationToken,
 }
 
-/// How a job's run ended.
+/// The outcome of a run.
 enum Outcome {
     Ended(Result<(), Failure>),
-    /// The worker stops.
+    /// Aborted: the worker is stopping.
     Interrupted,
-    /// The lease is over.
+    /// Aborted: the lease has expired.
     Lost,
 }
 
@@ -66,30 +67,30 @@ impl Worker {
     async fn work(self: &Arc<Self>, stop: &CancellationToken) {
         let mut reachable = true;
         while let Some(Ok(slot)) = stop.run_until_cancelled(self.slots.clone().acquire_owned()).await {
-            // Not cancelled halfway: a job that was taken must be run or handed back.
-            let result = self.fill(slot).await;
+            // Not cancelled halfway: a taken job must be run or released.
+            let result = self.take(slot).await;
             match &result {
                 Err(error) if reachable => tracing::warn!(%error, "job queue unreachable"),
                 Ok(_) if !reachable => tracing::info!("job queue recovered"),
                 _ => {}
             }
             reachable = result.is_ok();
-            // A backlog goes at full speed.
+            // No pause while there is a backlog.
             if !matches!(result, Ok(true)) {
                 stop.run_until_cancelled(sleep(poll_pause())).await;
             }
         }
     }
 
-    /// Takes a job for `slot` and for each other free one. Answers whether there were as many.
-    async fn fill(self: &Arc<Self>, slot: OwnedSemaphorePermit) -> sqlx::Result<bool> {
+    /// Takes a job for `slot` and for every other free slot. Returns whether all got one.
+    async fn take(self: &Arc<Self>, slot: OwnedSemaphorePermit) -> sqlx::Result<bool> {
         let mut slots = vec![slot];
         slots.extend(std::iter::from_fn(|| self.slots.clone().try_acquire_owned().ok()));
         let before = Instant::now();
         let jobs = queue::take(&self.app.db, &self.names, slots.len() as i64).await?;
         let filled = jobs.len() == slots.len();
         for (job, slot) in jobs.into_iter().zip(slots) {
-            // Only known ones are taken.
+            // Only jobs of known tasks are taken.
             let Some(task) = self.tasks.iter().find(|task| task.name == job.task).copied() else { continue };
             let lease = Arc::new(Lease::new(job.id, job.token, before));
             self.leases().insert(job.token, lease.clone());
@@ -102,11 +103,11 @@ impl Worker {
         Ok(filled)
     }
 
-    /// Now and then: renews the leases of running jobs, aborts those that are another worker's by now, and adds the
+    /// Every [`TICK`]: renews the leases of running jobs, aborts jobs that another worker has taken, and adds the
     /// periodic jobs that are due.
-    async fn tend(self: Arc<Self>) {
+    async fn tick(self: Arc<Self>) {
         let (mut ticks, mut adding) = (interval(TICK), true);
-        // A process that was stopped need not catch up.
+        // After a pause of the process, missed ticks are skipped.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -117,7 +118,7 @@ impl Worker {
             for lease in leases {
                 match &renewed {
                     Ok(tokens) if tokens.contains(&lease.token) => lease.renew(before),
-                    Err(_) if !lease.is_over() => {}
+                    Err(_) if !lease.is_expired() => {}
                     _ => lease.lost.cancel(),
                 }
             }
@@ -132,13 +133,13 @@ impl Worker {
     async fn run(&self, task: &Task, job: Taken, lease: &Lease) {
         let request_id = job.context["request_id"].as_str().map(str::to_owned);
         let mut trace = traces::Span::job(task.name, job.context["traceparent"].as_str());
-        // Of the highest level, so that warnings and errors keep their ids where INFO is off.
+        // At level ERROR, so that warnings and errors have these fields where INFO is off.
         let span =
             tracing::error_span!("job", job_id = job.id, task = task.name, request_id, trace_id = trace.trace_id(),);
         let context = Context { request_id, traceparent: trace.traceparent() };
         let attempt = job.attempts;
-        let outcome = context::scope(context, self.attempt(task, job, lease)).instrument(span.clone()).await;
-        // It is not renewed while its outcome is recorded, so that it cannot be called lost once it is deleted.
+        let outcome = context::scope(context, self.execute(task, job, lease)).instrument(span.clone()).await;
+        // No renewal while the outcome is recorded: a renewal after the delete would report the lease as lost.
         self.leases().remove(&lease.token);
         if let Outcome::Ended(Err(failure)) = &outcome {
             trace.failed(failure);
@@ -146,10 +147,10 @@ impl Worker {
         self.record(task, attempt, lease, &outcome).instrument(span).await;
     }
 
-    /// Runs a job within its limits. A panic is a failure.
-    async fn attempt(&self, task: &Task, job: Taken, lease: &Lease) -> Outcome {
+    /// Runs a job within its limits. A panic counts as a failure.
+    async fn execute(&self, task: &Task, job: Taken, lease: &Lease) -> Outcome {
         if job.attempts > task.max_attempts {
-            return Outcome::Ended(Err(Failure::Dead("it was taken again and again, and never ended".into())));
+            return Outcome::Ended(Err(Failure::Dead("every attempt was aborted without an outcome".into())));
         }
         let work = AssertUnwindSafe((task.run)(self.app.clone(), job.payload)).catch_unwind();
         match self.interrupt.run_until_cancelled(lease.run(timeout(task.timeout, work))).await {
@@ -161,7 +162,7 @@ impl Worker {
         }
     }
 
-    /// Records the outcome, as long as the lease lasts: if Postgres is away for longer, the job is run again.
+    /// Records the outcome, retrying until the lease expires: if Postgres is down for longer, the job runs again.
     async fn record(&self, task: &Task, attempt: i32, lease: &Lease, outcome: &Outcome) {
         let (db, id, token) = (&self.app.db, lease.id, lease.token);
         let dead = |failure: &Failure| matches!(failure, Failure::Dead(_)) || attempt >= task.max_attempts;
@@ -176,16 +177,16 @@ impl Worker {
             };
             match result {
                 Ok(recorded) => break recorded,
-                Err(_) if !lease.is_over() => sleep(RECORD_PAUSE).await,
+                Err(_) if !lease.is_expired() => sleep(RECORD_PAUSE).await,
                 Err(_) => break false,
             }
         };
         match outcome {
-            _ if !recorded => tracing::warn!(attempt, "job lost: its lease is over"),
+            _ if !recorded => tracing::warn!(attempt, "job lost: lease expired"),
             Outcome::Ended(Ok(())) => tracing::info!(attempt, "job done"),
             Outcome::Ended(Err(failure)) if dead(failure) => tracing::error!(attempt, error = %failure, "job dead"),
             Outcome::Ended(Err(failure)) => tracing::warn!(attempt, error = %failure, "job failed, will be retried"),
-            _ => tracing::info!(attempt, "job handed back"),
+            _ => tracing::info!(attempt, "job released"),
         }
     }
 
@@ -194,7 +195,7 @@ impl Worker {
     }
 }
 
-/// With jitter, so that workers that were started together do not ask together.
+/// With jitter, so that workers that start together do not poll together.
 fn poll_pause() -> Duration {
     let random = getrandom::u32().unwrap_or_default();
     Duration::from_millis(POLL_MS * 3 / 4 + u64::from(random) % (POLL_MS / 2))

@@ -1,4 +1,4 @@
-//! XI: from events to lines.
+//! XI: formats events as lines.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::{line::Fields, line::SPAN, stdout::Stdout};
 
-/// Writes each event as a line, with the fields of the spans that it is in.
+/// A tracing layer that writes each event as a line, with the fields of its spans.
 pub(super) struct Json;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Json {
@@ -34,7 +34,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Json {
         if !fields.has("message") {
             fields.add("message", metadata.name());
         }
-        // An inner span comes first: what it names the same as an outer one counts.
+        // Inner spans first: their fields override those of outer spans.
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(outer) = span.extensions().get::<Fields>() {
                 fields.join(outer);

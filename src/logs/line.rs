@@ -1,5 +1,5 @@
-//! XI: the format of a line, which is one JSON object. Of our own, as the one of tracing-subscriber nests the fields,
-//! and costs several times as much.
+//! XI: the format of a line, one JSON object. Own code, as the JSON format of tracing-subscriber nests the fields and
+//! costs several times as much.
 
 use std::{fmt::Debug, sync::OnceLock};
 
@@ -10,12 +10,12 @@ use tracing::field::{Field, Visit};
 
 use crate::release;
 
-/// What most lines have room in, so that they are not moved while they grow.
+/// Capacities that fit most lines and spans, so that their buffers do not grow.
 const LINE: usize = 768;
 pub(super) const SPAN: usize = 256;
 const FIELDS: usize = 12;
 
-/// A line that does not pass through tracing.
+/// Formats a line outside of tracing.
 pub(super) fn line(level: &str, message: &str, field: &'static str, value: impl Serialize) -> Vec<u8> {
     let mut fields = Fields::line(level);
     fields.add("message", message);
@@ -23,10 +23,10 @@ pub(super) fn line(level: &str, message: &str, field: &'static str, value: impl 
     fields.whole(module_path!())
 }
 
-/// The fields of a span, each as `,"name":value`; or a line, which begins with its time and its level.
+/// The fields of a span, each as `,"name":value`; or a line, which starts with timestamp and level.
 pub(super) struct Fields {
     text: Vec<u8>,
-    /// The name of each, and where it ends.
+    /// The name of each field, and the offset of its end.
     ends: Vec<(&'static str, usize)>,
 }
 
@@ -45,9 +45,9 @@ impl Fields {
         line
     }
 
-    /// Ends a line with the members that every line has.
+    /// Completes a line with the fields that every line has.
     pub(super) fn whole(mut self, target: &str) -> Vec<u8> {
-        // A static, since it is the same for every line.
+        // A static, as it is the same for every line.
         static TAIL: OnceLock<String> = OnceLock::new();
         let tail = TAIL.get_or_init(|| {
             let running = release::running();
@@ -63,7 +63,7 @@ impl Fields {
 
     pub(super) fn add(&mut self, name: &'static str, value: impl Serialize) {
         let plain = name.strip_prefix("r#").unwrap_or(name);
-        // The members of every line; a field of such a name gets another.
+        // Reserved for the fields of every line: a field with such a name gets a `_`.
         let suffix = match plain {
             "timestamp" | "level" | "target" | "process" | "release" | "instance" => "_\":",
             _ => "\":",
@@ -71,7 +71,7 @@ impl Fields {
         for part in [",\"", plain, suffix] {
             self.text.extend_from_slice(part.as_bytes());
         }
-        // It does not fail on a vector.
+        // Writing to a Vec does not fail.
         let _ = serde_json::to_writer(&mut self.text, &value);
         self.ends.push((name, self.text.len()));
     }
@@ -94,7 +94,7 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field.name(), value); // null if it is no number
+        self.add(field.name(), value); // NaN and infinity become null
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -119,7 +119,7 @@ impl Visit for Fields {
     }
 }
 
-/// A time as `2026-01-31T09:05:07.000123Z`, by hand: std's formatting took a third of a line's instructions.
+/// Formats a time as `2026-01-31T09:05:07.000123Z`. By hand, as std's formatting took a third of a line's instructions.
 fn timestamp(now: OffsetDateTime) -> [u8; 27] {
     let (date, (hour, minute, second, micro)) = (now.date(), now.to_hms_micro());
     let mut text = *b"0000-00-00T00:00:00.000000Z";

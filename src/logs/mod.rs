@@ -1,4 +1,4 @@
-//! XI Logs: a stream of events on stdout, one JSON object a line; whoever runs the process routes it.
+//! XI Logs: a stream of events on stdout, one JSON object per line; the platform routes it.
 
 mod line;
 mod stdout;
@@ -12,14 +12,14 @@ use crate::config::{self, Config, Errors, LogFormat};
 
 use {json::Json, line::line, stdout::Stdout};
 
-/// Some targets log headers, credentials, payloads or rows below these levels.
+/// The most verbose level per target: below it these targets log headers, credentials, payloads or rows.
 const CAPS: &str = "trace,opentelemetry=off,sqlx::query=off,sqlx::postgres::notice=off,sqlx=info,\
     sqlx_postgres::options=off,hyper=info,h2=info,rustls=info,lettre=warn,redis=warn,object_store=warn,reqwest=warn,\
     tower=info";
 
-/// Starts logging, panics included. What `LOG_LEVEL` asks for is never so much as to show a secret.
+/// Starts logging, panics included. `LOG_LEVEL` cannot exceed [`CAPS`], so that no level logs secrets.
 pub fn start(config: &Config) {
-    // A line must pass both, so that no directive raises a capped target or a module of it.
+    // Two filters: an event must pass both, so that no directive raises a capped target or a module of it.
     let asked: Targets = config.log_level.parse().unwrap_or_default();
     let caps: Targets = CAPS.parse().unwrap_or_default();
     let subscriber = Registry::default().with(asked).with(caps);
@@ -37,7 +37,7 @@ pub fn start(config: &Config) {
     }));
 }
 
-/// Prints one line for each wrong variable, before there is a config to log by.
+/// Prints one log line per config error, before logging has started.
 pub fn fail(errors: &Errors) -> ExitCode {
     for (variable, sentence) in &errors.0 {
         let _ = Stdout.write_all(&line("ERROR", sentence, "variable", variable));

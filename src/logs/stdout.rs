@@ -1,4 +1,4 @@
-//! XI: the way out of the log lines, which is straight, but never blocks the process.
+//! XI: writes log lines to stdout, unbuffered, without ever blocking the process.
 
 use std::time::{Duration, Instant};
 use std::{io, io::Write, os::fd::AsFd, os::fd::BorrowedFd, os::fd::OwnedFd, sync::Mutex, sync::PoisonError};
@@ -8,22 +8,22 @@ use rustix::{event::PollFd, event::PollFlags, event::Timespec, event::poll, io::
 
 use crate::metrics::LOG_LINES_DROPPED;
 
-/// How long a reader may let a full pipe wait, once in every [`PATIENCE_EVERY`].
-const PATIENCE: Duration = Duration::from_millis(20);
-const PATIENCE_EVERY: Duration = Duration::from_secs(1);
-/// What a pipe that says it is writable takes at once (`PIPE_BUF`).
-const PIECE: usize = 4096;
+/// How long to wait for the reader of a full pipe, at most once per [`WAIT_EVERY`].
+const WAIT: Duration = Duration::from_millis(20);
+const WAIT_EVERY: Duration = Duration::from_secs(1);
+/// `PIPE_BUF`: a pipe that polls as writable accepts this many bytes at once.
+const PIPE_BUF: usize = 4096;
 
-/// A static, since the process has one stdout, and panics have no state at hand.
-static OUTLET: Mutex<Option<Outlet>> = Mutex::new(None);
+/// A static, as the process has one stdout, and the panic hook has no access to state.
+static OUTPUT: Mutex<Option<Output>> = Mutex::new(None);
 
-/// Takes a whole line at each write, and writes it before it returns, or drops it.
+/// A writer: each write is one whole line, written or dropped before it returns.
 pub(crate) struct Stdout;
 
 impl Write for Stdout {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut outlet = OUTLET.lock().unwrap_or_else(PoisonError::into_inner);
-        outlet.get_or_insert_with(Outlet::open).line(line);
+        let mut outlet = OUTPUT.lock().unwrap_or_else(PoisonError::into_inner);
+        outlet.get_or_insert_with(Output::open).line(line);
         Ok(line.len())
     }
 
@@ -32,44 +32,44 @@ impl Write for Stdout {
     }
 }
 
-/// How a write does not block.
-enum Way {
-    /// A private descriptor of the pipe that does not block: other processes may share stdout's flags.
+/// How writes avoid blocking.
+enum Mode {
+    /// A private O_NONBLOCK descriptor of the pipe: other processes may share stdout's flags.
     Own(OwnedFd),
-    /// stdout is a regular file, which always takes what is written.
+    /// A regular file never blocks.
     File,
-    /// stdout is asked first whether it takes more.
+    /// Poll stdout before each write.
     Asked,
 }
 
-struct Outlet {
-    way: Way,
-    /// The end of a line that is half out: it goes first, so that no line is torn.
+struct Output {
+    way: Mode,
+    /// The rest of a partly written line: it is written first, so that no line is torn.
     rest: Vec<u8>,
-    /// When the reader was last waited for.
+    /// The last time that a write waited for the reader.
     waited: Option<Instant>,
-    /// Dropped lines that no line has reported.
-    untold: u64,
+    /// Dropped lines that are not reported yet.
+    unreported: u64,
 }
 
-impl Outlet {
+impl Output {
     fn open() -> Self {
-        Self { way: Way::find(), rest: Vec::new(), waited: None, untold: 0 }
+        Self { way: Mode::find(), rest: Vec::new(), waited: None, unreported: 0 }
     }
 
-    /// Writes a line, or drops it; what was dropped is told of as soon as a line can be written again.
+    /// Writes a line or drops it. The next line that can be written reports the number of dropped lines.
     fn line(&mut self, line: &[u8]) {
-        let message = "log lines were dropped because nobody read them";
-        if self.untold > 0 && self.put(&super::line::line("WARN", message, "dropped", self.untold)) {
-            self.untold = 0;
+        let message = "log lines dropped: stdout was not read";
+        if self.unreported > 0 && self.put(&super::line::line("WARN", message, "dropped", self.unreported)) {
+            self.unreported = 0;
         }
-        if self.untold > 0 || !self.put(line) {
-            self.untold += 1;
+        if self.unreported > 0 || !self.put(line) {
+            self.unreported += 1;
             LOG_LINES_DROPPED.inc();
         }
     }
 
-    /// Whether the line is out, or a part of it, which the rest will follow.
+    /// Returns whether the line was written, at least in part: the rest then comes first at the next write.
     fn put(&mut self, line: &[u8]) -> bool {
         let rest = std::mem::take(&mut self.rest);
         let out = self.push(&rest);
@@ -84,7 +84,7 @@ impl Outlet {
         out > 0
     }
 
-    /// Writes what can be written now, and returns how much that is.
+    /// Writes as much as possible without blocking, and returns how many bytes.
     fn push(&mut self, bytes: &[u8]) -> usize {
         let mut out = 0;
         while out < bytes.len() {
@@ -100,34 +100,34 @@ impl Outlet {
 
     fn write(&self, bytes: &[u8]) -> rustix::io::Result<usize> {
         match &self.way {
-            Way::Own(own) => rustix::io::write(own, bytes),
-            Way::File => rustix::io::write(stdout(), bytes),
-            Way::Asked if writable(stdout(), Duration::ZERO) => {
-                rustix::io::write(stdout(), &bytes[..bytes.len().min(PIECE)])
+            Mode::Own(own) => rustix::io::write(own, bytes),
+            Mode::File => rustix::io::write(stdout(), bytes),
+            Mode::Asked if writable(stdout(), Duration::ZERO) => {
+                rustix::io::write(stdout(), &bytes[..bytes.len().min(PIPE_BUF)])
             }
-            Way::Asked => Err(Errno::AGAIN),
+            Mode::Asked => Err(Errno::AGAIN),
         }
     }
 
-    /// Gives a reader that is merely slow a moment. Returns whether there is room.
+    /// Waits a moment for a slow reader. Returns whether the pipe is writable.
     fn wait(&mut self) -> bool {
-        if self.waited.is_some_and(|waited| waited.elapsed() < PATIENCE_EVERY) {
+        if self.waited.is_some_and(|waited| waited.elapsed() < WAIT_EVERY) {
             return false;
         }
         self.waited = Some(Instant::now());
-        let fd = if let Way::Own(own) = &self.way { own.as_fd() } else { stdout() };
-        writable(fd, PATIENCE)
+        let fd = if let Mode::Own(own) = &self.way { own.as_fd() } else { stdout() };
+        writable(fd, WAIT)
     }
 }
 
-fn writable(fd: BorrowedFd<'_>, patience: Duration) -> bool {
+fn writable(fd: BorrowedFd<'_>, limit: Duration) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
-    let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
-    // Also where it is broken: writing tells.
-    poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0)
+    let limit = Timespec { tv_sec: 0, tv_nsec: limit.subsec_nanos().into() };
+    // Any event counts: if the pipe is broken, the write returns the error.
+    poll(&mut fds, Some(&limit)).is_ok_and(|ready| ready > 0)
 }
 
-impl Way {
+impl Mode {
     fn find() -> Self {
         match fstat(stdout()).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
             Ok(FileType::Fifo) => reopen().map_or(Self::Asked, Self::Own),
@@ -137,11 +137,11 @@ impl Way {
     }
 }
 
-/// Opens the pipe anew, so that only our end of it does not block.
+/// Opens the pipe again, for a descriptor with its own O_NONBLOCK flag.
 fn reopen() -> Option<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let own = open("/proc/self/fd/1", flags, Mode::empty()).ok()?;
-    // More room for a reader that is late; as much as an ordinary user may ask for.
+    // A larger pipe for a slow reader: the most that an unprivileged user may set.
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(&own, 1 << 20);
     Some(own)

@@ -1,7 +1,7 @@
-//! The outbox: emails are stored in the transaction that calls for them, and a job of their domain sends them.
+//! The outbox: an email is stored in the transaction that needs it, and a job of its domain sends it.
 //!
-//! A domain that sends an email stores it ([`store::insert`]), adds a job of its own with the email's id, and in that
-//! job says what the email says ([`deliver`]). Nothing here has to know it.
+//! A domain that sends an email stores it ([`store::insert`]) and adds a job of its own with the email's id; the job
+//! renders the email and calls [`deliver`]. This module needs no change for it.
 
 pub mod store;
 
@@ -11,9 +11,9 @@ use lettre::{Address, message::header::HeaderName, message::header::HeaderValue}
 use crate::{config::Config, jobs::Failure, services::smtp::SendError, state::App};
 use store::Email;
 
-/// Sends an email that was not sent yet, and records that. `template` is a text: the subject, an empty line, and
-/// paragraphs; the one that is `{link}` becomes a link.
-/// Errors: a failure for now when a service is unreachable; for good when the mail server rejects the email.
+/// Sends an email and records that it was sent. `template` is the subject, an empty line, and paragraphs; the paragraph
+/// `{link}` becomes a link.
+/// Errors: `Retry` if a service is unreachable, `Dead` if the mail server rejects the email.
 pub async fn deliver(app: &App, email: &Email, template: &str, link: &str) -> Result<(), Failure> {
     let sent = app.mailer.send(message(&app.config, email, template, link)?).await;
     sent.map_err(|error| match error {
@@ -28,7 +28,7 @@ fn message(config: &Config, email: &Email, template: &str, link: &str) -> Result
     let recipient: Address = email.recipient.parse().map_err(|error| dead(&error))?;
     let host = config.public_url.host_str().unwrap_or("localhost");
     let (subject, body) = template.split_once("\n\n").unwrap_or((template, ""));
-    // Keeps out-of-office replies from answering (RFC 3834).
+    // Suppresses automatic replies (RFC 3834).
     let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
     let automatic = HeaderValue::new(automatic, "auto-generated".to_owned());
     Message::builder()
@@ -62,7 +62,7 @@ mod tests {
     use super::html;
 
     #[test]
-    fn the_link_is_a_link_and_the_rest_is_text() {
+    fn the_link_is_clickable_and_the_rest_is_escaped() {
         let html = html("Hi", "a < b\n\n{link}\n", "http://app.test/verify#t&u");
         assert!(html.contains("<p>a &lt; b</p>"), "{html}");
         assert!(html.contains("href=\"http://app.test/verify#t&amp;u\""), "{html}");

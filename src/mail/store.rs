@@ -1,10 +1,10 @@
-//! Emails in Postgres, which is all that can fail here.
+//! The outbox in Postgres. Errors of its functions are those of Postgres.
 
 use uuid::Uuid;
 
 use crate::{context, services::postgres::Postgres, services::postgres::Transaction};
 
-/// An email that was not sent yet.
+/// An email that is not sent yet.
 #[allow(missing_docs, reason = "the fields are columns")]
 pub struct Email {
     pub id: Uuid,
@@ -13,8 +13,8 @@ pub struct Email {
     pub subject_id: Option<Uuid>,
 }
 
-/// Stores an email in the caller's transaction; answers its id, for the job that sends it. `kind` is a name of the domain
-/// that sends it, which no other domain uses, and `subject_id` the row that it is about; it goes with the account.
+/// Stores an email in the caller's transaction; returns its id, for the job that sends it. `kind` is unique to the
+/// domain, and `subject_id` is the row that it is about. It is deleted with its account.
 pub async fn insert(
     tx: &mut Transaction, kind: &str, recipient: &str, account_id: Option<Uuid>, subject_id: Option<Uuid>,
 ) -> sqlx::Result<Uuid> {
@@ -32,7 +32,7 @@ pub async fn insert(
     id.fetch_one(tx).await
 }
 
-/// An email, unless it was sent, or is gone with its account.
+/// Finds an email, unless it was sent, or deleted with its account.
 pub async fn find_unsent(db: &Postgres, id: Uuid) -> sqlx::Result<Option<Email>> {
     let email = sqlx::query_as!(
         Email,
@@ -48,7 +48,7 @@ pub(super) async fn set_sent(db: &Postgres, id: Uuid) -> sqlx::Result<()> {
     sent.execute(db).await.map(drop)
 }
 
-/// Deletes an email that nobody is to get.
+/// Deletes an email that is not to be sent.
 pub async fn delete(db: &Postgres, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!("delete from outbox_email where id = $1", id).execute(db).await.map(drop)
 }
@@ -59,7 +59,7 @@ pub async fn delete_to(tx: &mut Transaction, recipient: &str) -> sqlx::Result<()
     emails.execute(tx).await.map(drop)
 }
 
-/// Deletes what is older than a month; answers how many rows.
+/// Deletes emails older than 30 days; returns the number of rows.
 pub async fn delete_old(tx: &mut Transaction) -> sqlx::Result<u64> {
     let old = sqlx::query!("delete from outbox_email where created_at < now() - interval '30 days'");
     Ok(old.execute(tx).await?.rows_affected())

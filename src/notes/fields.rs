@@ -1,4 +1,4 @@
-//! What a client may write in a note, parsed at the edge.
+//! The fields of a note, parsed at the edge.
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -16,8 +16,8 @@ pub(super) enum InvalidField {
     TitleControl,
     #[error("must have 1 to {} characters", TITLE_LIMIT)]
     TitleLength,
-    /// The one character that Postgres does not keep.
-    #[error("must not hold the character U+0000")]
+    /// Postgres cannot store this character.
+    #[error("must not contain the character U+0000")]
     BodyNul,
     #[error("must have at most {} characters", BODY_LIMIT)]
     BodyLength,
@@ -33,7 +33,7 @@ impl InvalidField {
     }
 }
 
-/// One line that says something, without control characters.
+/// One line that is not blank, without control characters.
 #[derive(ToSchema)]
 #[schema(
     min_length = 1,
@@ -41,13 +41,13 @@ impl InvalidField {
     example = "Groceries",
     pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
 )]
-#[expect(dead_code, reason = "it stands in the contract for a text")]
+#[expect(dead_code, reason = "the contract shows it in place of a String")]
 struct Title(String);
 
-/// Any text but the character U+0000; it may be empty.
+/// Any text without the character U+0000; it may be empty.
 #[derive(ToSchema)]
 #[schema(max_length = 100_000, pattern = r"^[^\u0000]*$", example = "Milk, bread")]
-#[expect(dead_code, reason = "it stands in the contract for a text")]
+#[expect(dead_code, reason = "the contract shows it in place of a String")]
 struct Body(String);
 
 #[derive(Deserialize, ToSchema)]
@@ -59,7 +59,7 @@ pub(super) struct NewNote {
     body: String,
 }
 
-/// What a note is to be made of.
+/// The parsed fields of a new note.
 pub(super) struct Draft {
     pub(super) title: String,
     pub(super) body: String,
@@ -72,7 +72,8 @@ impl NewNote {
 }
 
 impl Draft {
-    /// Equal where the same is asked for, however its JSON is written. No title holds a NUL.
+    /// A hash of the fields, for idempotency: independent of how the JSON is written. A NUL separates them, as no title
+    /// has one.
     pub(super) fn hash(&self) -> Vec<u8> {
         let hash = Sha256::new_with_prefix(&self.title).chain_update([0]).chain_update(&self.body);
         hash.finalize().to_vec()
@@ -91,7 +92,7 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// The new title and the new body, if they are given.
+    /// The new title and body, if given.
     pub(super) fn parse(self) -> Result<(Option<String>, Option<String>), InvalidField> {
         let title = self.title.as_deref().map(title).transpose()?;
         Ok((title, self.body.map(body).transpose()?))

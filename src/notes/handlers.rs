@@ -1,4 +1,4 @@
-//! What each route of a note does. Every statement names the account: a stranger's note is simply not found.
+//! The handlers of the note routes. Every statement has the account's id: a note of another account is not found.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -24,24 +24,24 @@ impl From<InvalidField> for Problem {
 
 impl IntoResponse for Note {
     fn into_response(self) -> Response {
-        ([(ETAG, etag(self.version))], axum::Json(self)).into_response()
+        ([(ETAG, etag(self.version))], Json(self)).into_response()
     }
 }
 
-/// Lists the account's notes, the newest first.
+/// Lists the account's notes, newest first.
 #[utoipa::path(get, path = "/notes", tag = "notes", security(("session" = [])), params(Params),
     responses((status = 200, body = Page<Note>)))]
 pub(super) async fn index(
     State(app): State<App>, current: CurrentAccount, Query(params): Query<Params>,
-) -> Result<axum::Json<Page<Note>>> {
+) -> Result<Json<Page<Note>>> {
     let list = params.parse(current.account_id)?;
     let notes = store::list(&app.db, &list).await?;
-    Ok(axum::Json(list.window.page(notes, |note| Position { created_at: note.created_at, id: note.id })))
+    Ok(Json(list.window.page(notes, |note| Position { created_at: note.created_at, id: note.id })))
 }
 
-/// Shows a note, unless the client has it as it is.
+/// Shows a note; 304 if the client has this version.
 #[utoipa::path(get, path = "/notes/{id}", tag = "notes", security(("session" = [])),
-    params(("If-None-Match" = Option<String>, Header, description = "The ETags of what the client has.")),
+    params(("If-None-Match" = Option<String>, Header, description = "The ETags of the versions that the client has.")),
     responses((status = 200, body = Note, headers(("ETag"))), (status = 304, headers(("ETag")))))]
 pub(super) async fn show(
     State(app): State<App>, current: CurrentAccount, known: IfNoneMatch, Path(id): Path<Uuid>,
@@ -53,18 +53,18 @@ pub(super) async fn show(
     Ok(note.into_response())
 }
 
-/// Makes a note: one for a key, however often it is asked for.
+/// Creates a note. Requests with the same Idempotency-Key create one.
 #[utoipa::path(post, path = "/notes", tag = "notes", security(("session" = [])),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
-            description = "Names this request, so that it can be sent again: for 24 hours it makes one note.")),
+            description = "Identifies the request, so that it can be retried: for 24 hours it creates one note.")),
     responses((status = 201, body = Note, headers(("ETag"), ("Location"))),
-              (status = 409, description = "`urn:problem:full`: there are 1,000 notes.")))]
+              (status = 409, description = "`urn:problem:full`: the account has 1,000 notes.")))]
 pub(super) async fn create(
     State(app): State<App>, current: CurrentAccount, key: IdempotencyKey, Json(body): Json<NewNote>,
 ) -> Result<impl IntoResponse> {
     let draft = body.parse()?;
     let mut tx = app.db.begin().await?;
-    // Whoever makes a note of this account waits here, so that keys are used once and the count is right.
+    // Concurrent creations of one account queue here, so that a key is used once and the count is exact.
     let account = accounts::store::lock(&mut tx, current.account_id, None).await?;
     account.ok_or(Problem::SignedOut)?;
     let note = insert_once(&mut tx, current.account_id, &key, draft).await?;
@@ -84,9 +84,9 @@ async fn insert_once(tx: &mut Transaction, account_id: Uuid, key: &IdempotencyKe
     Ok(note)
 }
 
-/// Changes a note, if it is still the one that the client has seen.
+/// Changes a note, if its version matches If-Match.
 #[utoipa::path(patch, path = "/notes/{id}", tag = "notes", security(("session" = [])),
-    params(("If-Match" = Option<String>, Header, description = "The ETag of the note that is meant.")),
+    params(("If-Match" = Option<String>, Header, description = "The ETag of the version that the client has seen.")),
     responses((status = 200, body = Note, headers(("ETag"))), (status = 412)))]
 pub(super) async fn update(
     State(app): State<App>, current: CurrentAccount, seen: IfMatch, Path(id): Path<Uuid>, Json(body): Json<Changes>,
@@ -99,9 +99,9 @@ pub(super) async fn update(
     }
 }
 
-/// Deletes a note, if it is still the one that the client has seen.
+/// Deletes a note, if its version matches If-Match.
 #[utoipa::path(delete, path = "/notes/{id}", tag = "notes", security(("session" = [])),
-    params(("If-Match" = Option<String>, Header, description = "The ETag of the note that is meant.")),
+    params(("If-Match" = Option<String>, Header, description = "The ETag of the version that the client has seen.")),
     responses((status = 204), (status = 412)))]
 pub(super) async fn destroy(
     State(app): State<App>, current: CurrentAccount, seen: IfMatch, Path(id): Path<Uuid>,
@@ -112,7 +112,7 @@ pub(super) async fn destroy(
     Err(missed(&app, current.account_id, id).await?)
 }
 
-/// Why nothing was changed: the note is not there, or is another by now.
+/// The problem when no row was changed: the note does not exist, or has another version.
 async fn missed(app: &App, account_id: Uuid, id: Uuid) -> Result<Problem> {
     let found = store::find(&app.db, account_id, id).await?;
     Ok(found.map_or(Problem::NotFound, |_| PRECONDITION_FAILED))

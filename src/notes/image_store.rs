@@ -1,11 +1,11 @@
-//! The images of notes in Postgres, and what is known of their objects in storage.
+//! The rows of images and of pending uploads in Postgres.
 
 use uuid::Uuid;
 
 use super::store::Note;
 use crate::services::postgres::{Postgres, Transaction};
 
-/// Where a note's image is, and what it is.
+/// A note's image: the key of its object, and its types.
 pub(super) struct Image {
     pub(super) key: Uuid,
     pub(super) content_type: String,
@@ -25,13 +25,13 @@ pub(super) async fn find_image(db: &Postgres, account_id: Uuid, note_id: Uuid) -
     image.fetch_optional(db).await
 }
 
-/// Adds an upload that is about to be stored: in ten minutes it is an orphan, unless it belongs to a note by then.
+/// Adds a pending upload, before its object is stored: after ten minutes it is an orphan, unless a note has it by then.
 pub(super) async fn insert_upload(db: &Postgres, key: Uuid) -> sqlx::Result<()> {
     let upload = sqlx::query!("insert into pending_upload (key, due) values ($1, now() + interval '10 minutes')", key);
     upload.execute(db).await.map(drop)
 }
 
-/// Gives an upload to a note of the account, in the place of the image it has; none if there is no such note.
+/// Makes an upload the image of a note of the account, in place of an older image. None: there is no such note.
 pub(super) async fn set_image(
     tx: &mut Transaction, account_id: Uuid, note_id: Uuid, key: Uuid, content_type: &str,
 ) -> sqlx::Result<Option<Note>> {
@@ -45,14 +45,14 @@ pub(super) async fn set_image(
         key,
         content_type,
     );
-    // Swept by now, or no such note: either way the upload is an orphan.
+    // Swept meanwhile, or no such note: either way the upload is an orphan.
     if pending.execute(&mut *tx).await?.rows_affected() == 0 || set.execute(&mut *tx).await?.rows_affected() == 0 {
         return Ok(None);
     }
     touch(tx, account_id, note_id).await
 }
 
-/// Deletes the image of a note of the account; answers whether there was one.
+/// Deletes the image of a note of the account; returns whether there was one.
 pub(super) async fn delete_image(db: &Postgres, account_id: Uuid, note_id: Uuid) -> sqlx::Result<bool> {
     let mut tx = db.begin().await?;
     let deleted = sqlx::query!(
@@ -68,7 +68,7 @@ pub(super) async fn delete_image(db: &Postgres, account_id: Uuid, note_id: Uuid)
     Ok(true)
 }
 
-/// Counts a change of a note's image as one of the note.
+/// Counts a change of the image as a change of its note.
 async fn touch(tx: &mut Transaction, account_id: Uuid, id: Uuid) -> sqlx::Result<Option<Note>> {
     let note = sqlx::query_as!(
         Note,
@@ -84,25 +84,25 @@ async fn touch(tx: &mut Transaction, account_id: Uuid, id: Uuid) -> sqlx::Result
     note.fetch_optional(tx).await
 }
 
-/// Whether an image has this key still.
+/// Whether an image with this key still exists.
 pub(super) async fn has_image(db: &Postgres, key: Uuid) -> sqlx::Result<bool> {
     let image = sqlx::query_scalar!("select key from note_image where key = $1", key);
     Ok(image.fetch_optional(db).await?.is_some())
 }
 
-/// Records an image's preview; answers whether there is still such an image.
+/// Records the preview of an image; returns whether the image still exists.
 pub(super) async fn set_preview(db: &Postgres, key: Uuid, content_type: &str) -> sqlx::Result<bool> {
     let set = sqlx::query!("update note_image set preview_type = $2 where key = $1", key, content_type);
     Ok(set.execute(db).await?.rows_affected() > 0)
 }
 
-/// Some of the orphans.
+/// Up to 100 orphans: uploads that no note has.
 pub(super) async fn due_uploads(db: &Postgres) -> sqlx::Result<Vec<Uuid>> {
     let keys = sqlx::query_scalar!("select key from pending_upload where due <= now() limit 100");
     keys.fetch_all(db).await
 }
 
-/// Deletes the row of an orphan that is deleted.
+/// Deletes the row of an orphan, after its objects.
 pub(super) async fn delete_upload(db: &Postgres, key: Uuid) -> sqlx::Result<()> {
     sqlx::query!("delete from pending_upload where key = $1", key).execute(db).await.map(drop)
 }

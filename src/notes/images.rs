@@ -1,4 +1,4 @@
-//! A note's image: the rows in Postgres, the objects in storage.
+//! The handlers of a note's image: its rows are in Postgres, its objects in storage.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ use crate::http::{Result, limit, middleware::discard, problem::Problem};
 use crate::{http::etag::IfNoneMatch, http::extract::Path, http::extract::Query};
 use crate::{jobs, sessions::CurrentAccount, state::App};
 
-/// How long the bytes of an upload may take to come.
+/// The deadline for the body of an upload.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
 
-/// Puts an image in the place of the one that there is. The bytes alone decide what it is.
+/// Stores the image of a note, in place of an older one. The bytes decide its type, not the Content-Type.
 #[utoipa::path(put, path = "/notes/{id}/image", tag = "notes", security(("session" = [])),
     request_body(content = File, content_type = "application/octet-stream", description = "A PNG, JPEG, WebP or GIF \
-        of at most 10 MiB. Its bytes decide what it is, whatever type they are sent as."),
+        of at most 10 MiB. The bytes decide its type, not the Content-Type."),
     responses((status = 200, body = Note, headers(("ETag"))), (status = 429)))]
 pub(super) async fn update(
     State(app): State<App>, current: CurrentAccount, Path(id): Path<Uuid>, headers: HeaderMap, mut body: Body,
@@ -57,7 +57,7 @@ pub(super) async fn update(
     Ok(note)
 }
 
-/// Whether an upload may come, before a byte of it is read.
+/// Checks an upload before its body is read.
 async fn admit(app: &App, account_id: Uuid, id: Uuid, headers: &HeaderMap) -> Result<Permit> {
     limit::check(&app.redis, &[(limit::key("uploads", &account_id.to_string()), 60, 60)]).await?;
     store::find(&app.db, account_id, id).await?.ok_or(Problem::NotFound)?;
@@ -71,7 +71,7 @@ async fn admit(app: &App, account_id: Uuid, id: Uuid, headers: &HeaderMap) -> Re
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         match rejection {
-            Rejection::NotAnImage => Self::UnsupportedMediaType("The content is no PNG, JPEG, WebP or GIF image."),
+            Rejection::NotAnImage => Self::UnsupportedMediaType("The content is not a PNG, JPEG, WebP or GIF image."),
             _ => Self::field("image", rejection.to_string()),
         }
     }
@@ -86,24 +86,24 @@ async fn read(body: &mut Body) -> Result<Bytes> {
     }
 }
 
-/// Bytes as they are.
+/// Raw bytes.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
-#[expect(dead_code, reason = "it stands in the contract for a body")]
+#[expect(dead_code, reason = "the contract shows it in place of a body")]
 pub(super) struct File(Bytes);
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Params {
-    /// `preview` asks for a small one, which is the image itself until there is one.
+    /// `preview` returns a small version, or the image itself until that exists.
     #[serde(default)]
     #[param(pattern = "^(preview)?$")]
     size: String,
 }
 
-/// Shows the image, or a small one of it with `size=preview`, which is the image itself until there is one.
+/// Returns the image. With `size=preview` it returns a small version, or the image itself until that exists.
 #[utoipa::path(get, path = "/notes/{id}/image", tag = "notes", security(("session" = [])),
-    params(Params, ("If-None-Match" = Option<String>, Header, description = "The ETags of what the client has.")),
+    params(Params, ("If-None-Match" = Option<String>, Header, description = "The ETags of the versions that the client has.")),
     responses((status = 200, headers(("ETag"), ("Content-Disposition")), content(
                   (File = "image/jpeg"), (File = "image/png"))),
               (status = 304, headers(("ETag")))))]
@@ -112,7 +112,7 @@ pub(super) async fn show(
     Query(Params { size }): Query<Params>,
 ) -> Result<Response> {
     if !matches!(size.as_str(), "" | "preview") {
-        return Err(Problem::field("size", "may only be `preview`"));
+        return Err(Problem::field("size", "must be `preview`"));
     }
     let image = image_store::find_image(&app.db, current.account_id, id).await?.ok_or(Problem::NotFound)?;
     let (suffix, content_type) = match (size.as_str(), image.preview_type) {
@@ -131,13 +131,13 @@ pub(super) async fn show(
         (ETAG, etag),
         (CACHE_CONTROL, "private, no-cache".to_owned()),
         (CONTENT_DISPOSITION, "inline".to_owned()),
-        // Whoever opens it by itself gets a page that can do nothing.
+        // Opened as a document, it can run nothing.
         (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
     ];
     Ok((headers, Body::from_stream(file.into_stream())).into_response())
 }
 
-/// Takes the image away, if there is one.
+/// Deletes the image, if there is one.
 #[utoipa::path(delete, path = "/notes/{id}/image", tag = "notes", security(("session" = [])), responses((status = 204)))]
 pub(super) async fn destroy(
     State(app): State<App>, current: CurrentAccount, Path(id): Path<Uuid>,

@@ -1,4 +1,4 @@
-//! What is done for images in the background: previews are made, and orphans in storage deleted.
+//! The jobs of images: make previews, and delete orphans in storage.
 
 use object_store::ObjectStoreExt;
 use serde::{Deserialize, Serialize};
@@ -31,21 +31,21 @@ impl Job for PreviewImage {
         let content_type = preview.content_type;
         put(&app.storage, key, "-preview", preview).await.map_err(retry)?;
         if !image_store::set_preview(&app.db, key, content_type).await? {
-            // The image went meanwhile, and its objects with it.
+            // The image was deleted meanwhile; delete its preview, too.
             app.storage.bucket.delete(&path(key, "-preview")).await.map_err(retry)?;
         }
         Ok(())
     }
 }
 
-/// Deletes the orphans in storage. A trigger adds it when an image goes; the schedule finds aborted uploads.
+/// Deletes orphans in storage. A trigger adds it when an image is deleted; the schedule finds aborted uploads.
 #[derive(Deserialize, Serialize)]
 pub(super) struct SweepImages {}
 
 impl Job for SweepImages {
     const NAME: &'static str = "sweep_images";
 
-    /// Deletes an orphan's objects first and its row last, so that it can be aborted anywhere.
+    /// Deletes the objects first and the row last, so that an aborted run can be repeated.
     async fn run(self, app: App) -> Result<(), Failure> {
         loop {
             let keys = image_store::due_uploads(&app.db).await?;

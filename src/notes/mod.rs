@@ -1,4 +1,4 @@
-//! The demo domain: notes that one account writes and no other sees. `script/remove-demo` deletes it.
+//! The demo domain: notes, private to their account. `script/remove-demo` deletes it.
 
 mod fields;
 mod params;

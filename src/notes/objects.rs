@@ -9,16 +9,16 @@ use uuid::Uuid;
 use super::codec::Image;
 use crate::services::s3::Storage;
 
-/// How long an object may take to be stored.
+/// The timeout to store an object.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Stores an object; `suffix` tells the objects of one key apart. Errors: why not, for the log.
+/// Stores an object; `suffix` distinguishes the objects of one key. Errors: a message for the log.
 pub(super) async fn put(storage: &Storage, key: Uuid, suffix: &str, image: Image) -> Result<(), String> {
     let (path, bytes) = (path(key, suffix), PutPayload::from(image.bytes));
     match timeout(STORE_TIMEOUT, storage.bucket.put(&path, bytes)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(format!("storage: {error}")),
-        Err(_) => Err("storage: an object was not stored in time".into()),
+        Err(_) => Err("storage: storing an object timed out".into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the demo shows before anyone has written anything: a note for each factor, with an image drawn for it.
+//! The demo data: a note for each factor, with a generated image.
 
 use image::{Rgb, RgbImage};
 use uuid::Uuid;
@@ -10,22 +10,22 @@ use crate::{config::Config, jobs, services::s3::Storage};
 
 type Error = Box<dyn std::error::Error>;
 
-/// Titles and bodies, the last first, as a list begins with the newest.
+/// Titles and bodies, in reverse: lists show the newest first.
 const NOTES: [(&str, &str); 12] = [
     (
         "XII Admin processes",
         "One-off tasks run from the same image, with the same config: try `doctor` or `jobs list`.",
     ),
-    ("XI Logs", "One JSON object a line on stdout. Where they go is the platform's business."),
-    ("X Dev/prod parity", "Here, too, sessions are in Redis and notes in Postgres: no stand-ins."),
-    ("IX Disposability", "Stop an instance while this page is open. The strip of dots goes on with the others."),
+    ("XI Logs", "One JSON object per line on stdout. The platform collects them."),
+    ("X Dev/prod parity", "Development uses the same services: sessions in Redis, notes in Postgres."),
+    ("IX Disposability", "Stop an instance while this page is open: the others serve the requests."),
     ("VIII Concurrency", "Need more? Start another web, or another worker."),
-    ("VII Port binding", "The service is a program that listens on PORT. Nothing hosts it."),
-    ("VI Processes", "No process keeps anything: whichever answers you knows who you are, from Redis."),
-    ("V Build, release, run", "The release and its commit stand at the side, and on every line of the logs."),
-    ("IV Backing services", "Each is a URL. The image of this note came from a bucket that could be anyone's."),
-    ("III Config", "All of it is variables of the environment: `config show` prints them, without the secrets."),
-    ("II Dependencies", "Cargo.lock names every one of them, with its checksum."),
+    ("VII Port binding", "The service is a program that listens on PORT. It needs no application server."),
+    ("VI Processes", "No process keeps state: sessions are in Redis, so that any process can serve you."),
+    ("V Build, release, run", "The release and its commit are shown on this page, and in every log line."),
+    ("IV Backing services", "Each is a URL. The image of this note is in an S3 bucket, which could be any other."),
+    ("III Config", "All config is in environment variables: `config show` prints them, without the secrets."),
+    ("II Dependencies", "Cargo.lock lists every dependency with its version and checksum."),
     ("I Codebase", "One repository, many deploys. You are looking at one of them."),
 ];
 
@@ -39,14 +39,14 @@ pub(crate) async fn seed(tx: &mut Transaction, config: &Config, account_id: Uuid
         let content_type = image.content_type;
         image_store::insert_upload(&db, key).await?;
         let stored = objects::put(&storage, key, "", image).await;
-        stored.map_err(|_| "STORAGE_URL: the bucket does not take an object")?;
+        stored.map_err(|_| "STORAGE_URL: the bucket rejects writes")?;
         image_store::set_image(tx, account_id, note.id, key, content_type).await?;
         jobs::enqueue(tx, &PreviewImage { key }).await?;
     }
     Ok(())
 }
 
-/// Hills below a sun, in colours of their own.
+/// Draws hills and a sun, in colors of their own.
 fn draw(number: u32) -> Result<Image, Error> {
     let (width, height) = (480, 320);
     let (seed, hue) = (number as f32, number as f32 / 12.0);
@@ -56,13 +56,13 @@ fn draw(number: u32) -> Result<Image, Error> {
         let hill = |far: f32| 0.45 + 0.16 * far + 0.09 * (x * (9.0 - 2.0 * far) + seed * (1.0 + far)).sin();
         let layer = (0..3).filter(|far| y > hill(*far as f32)).count() as f32;
         let light = if layer > 0.0 { 0.72 - 0.17 * layer } else { 0.95 - 0.2 * y };
-        colour(hue + 0.03 * layer, if sun && layer == 0.0 { 1.0 } else { light })
+        color(hue + 0.03 * layer, if sun && layer == 0.0 { 1.0 } else { light })
     });
     Ok(drawn(&image.into())?)
 }
 
-/// A soft colour of a hue and a lightness, each of 0 to 1.
-fn colour(hue: f32, light: f32) -> Rgb<u8> {
+/// A soft color of a hue and a lightness, each from 0 to 1.
+fn color(hue: f32, light: f32) -> Rgb<u8> {
     let channel = |shift: f32| {
         let wave = (std::f32::consts::TAU * (hue + shift)).cos();
         ((light + (1.0 - light) * light * 0.9 * wave) * 255.0).clamp(0.0, 255.0) as u8

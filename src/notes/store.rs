@@ -1,4 +1,4 @@
-//! Notes in Postgres, which is all that can fail here.
+//! Notes in Postgres. Errors of its functions are those of Postgres.
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -14,27 +14,27 @@ pub(super) struct Note {
     pub(super) id: Uuid,
     pub(super) title: String,
     pub(super) body: String,
-    /// Its path.
+    /// The path of its image.
     #[schema(required)]
     pub(super) image: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     pub(super) created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     pub(super) updated_at: OffsetDateTime,
-    /// It is the ETag.
+    /// Shown as the ETag.
     #[serde(skip)]
     pub(super) version: i64,
 }
 
 impl Note {
-    /// A note as it was made from a draft.
+    /// A new note from its draft.
     pub(super) fn new(id: Uuid, created_at: OffsetDateTime, draft: Draft) -> Self {
         let Draft { title, body } = draft;
         Self { id, title, body, image: None, created_at, updated_at: created_at, version: 1 }
     }
 }
 
-/// A note of the account.
+/// Finds a note of the account.
 pub(super) async fn find(db: &Postgres, account_id: Uuid, id: Uuid) -> sqlx::Result<Option<Note>> {
     let note = sqlx::query_as!(
         Note,
@@ -48,8 +48,8 @@ pub(super) async fn find(db: &Postgres, account_id: Uuid, id: Uuid) -> sqlx::Res
     note.fetch_optional(db).await
 }
 
-/// The notes of a page, and one more if there is one. Of the last word that is searched for, the beginning is enough:
-/// people search while they type.
+/// The notes of a page, and one more if there are more. The last word of a search matches as a prefix, as people search
+/// while they type.
 pub(super) async fn list(db: &Postgres, list: &List) -> sqlx::Result<Vec<Note>> {
     let notes = sqlx::query_as!(
         Note,
@@ -70,7 +70,7 @@ pub(super) async fn list(db: &Postgres, list: &List) -> sqlx::Result<Vec<Note>> 
     notes.fetch_all(db).await
 }
 
-/// Adds a note to a locked account; none if it has 1,000 already.
+/// Adds a note to a locked account. None: the account has 1,000 already.
 pub(super) async fn insert(tx: &mut Transaction, account_id: Uuid, draft: &Draft) -> sqlx::Result<Option<Note>> {
     let note = sqlx::query_as!(
         Note,
@@ -87,8 +87,8 @@ pub(super) async fn insert(tx: &mut Transaction, account_id: Uuid, draft: &Draft
     note.fetch_optional(tx).await
 }
 
-/// Changes what is given of a note, if it is there in one of the versions. The test and the change are one
-/// statement: of two at once the second waits for the first, and tests what that made.
+/// Changes the given fields of a note that has one of the versions. One statement checks and changes: of two concurrent
+/// ones the second waits for the first, and then checks the new version.
 pub(super) async fn update(
     db: &Postgres, account_id: Uuid, id: Uuid, IfMatch(versions): &IfMatch, title: Option<&str>, body: Option<&str>,
 ) -> sqlx::Result<Option<Note>> {
@@ -109,7 +109,7 @@ pub(super) async fn update(
     note.fetch_optional(db).await
 }
 
-/// Deletes a note, if it is there in one of the versions; tells whether it was.
+/// Deletes a note that has one of the versions; returns whether it did.
 pub(super) async fn delete(
     db: &Postgres, account_id: Uuid, id: Uuid, IfMatch(versions): &IfMatch,
 ) -> sqlx::Result<bool> {

@@ -1,5 +1,5 @@
-//! Postgres: a pool whose every statement has a time limit on the client's side, since a server that is gone times
-//! nothing. [`Postgres`] and [`Transaction`] are the only executors that stores take, so none can do without.
+//! Postgres: a pool with a client-side timeout on every statement, as `statement_timeout` does not fire when the server
+//! is gone. Stores accept only the executors [`Postgres`] and [`Transaction`], so no query is without a timeout.
 
 use std::sync::{Arc, atomic::AtomicBool, atomic::AtomicI64, atomic::Ordering};
 use std::{io, io::ErrorKind::TimedOut, pin::pin, str::FromStr, time::Duration, time::Instant};
@@ -13,27 +13,27 @@ use super::{Error, tls};
 use crate::config::{Config, ExposeSecret};
 
 const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
-/// While Postgres refuses connections: the pool asks again and again, and would keep every client waiting.
+/// The timeout while Postgres refuses connections: the pool retries, and would keep every request waiting.
 const REFUSED_TIMEOUT: Duration = Duration::from_millis(500);
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 const PROBE_TIMEOUT: Duration = Duration::from_millis(750);
-/// How long connections stay suspect after a statement that got no answer.
+/// How long connections stay suspect after a statement without a response.
 const SUSPECT_MS: i64 = 10_000;
 
-/// The handle to Postgres. A clone costs nothing.
+/// The handle to Postgres. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Postgres {
     pool: PgPool,
     state: Arc<State>,
 }
 
-/// What this process has seen of the server.
+/// What this process knows of the server.
 #[derive(Debug)]
 struct State {
     attached: Instant,
-    /// The last probe's connection was refused.
+    /// The connection of the last probe was refused.
     refuses: AtomicBool,
-    /// When a statement last got no answer, in milliseconds since `attached`.
+    /// When a statement last got no response, in milliseconds since `attached`.
     suspect_since: AtomicI64,
 }
 
@@ -51,26 +51,26 @@ impl State {
         self.suspect_since.store(self.now_ms(), Ordering::Relaxed);
     }
 
-    /// Whether a connection may be dead that has been idle for so many milliseconds.
+    /// Whether a connection that was idle for this long may be dead.
     fn is_suspect(&self, idle_ms: i64) -> bool {
         self.now_ms() - self.suspect_since.load(Ordering::Relaxed) <= idle_ms.max(SUSPECT_MS)
     }
 
-    /// Waits for an answer, but no longer than `limit`. Connections are suspect if there is none, also where the caller
-    /// goes away first.
+    /// Waits for a response, at most for `limit`. Without a response connections become suspect, also if the caller is
+    /// dropped first.
     async fn timeout<T>(&self, limit: Duration, query: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-        // Dropped after `unanswered`, so that its connection goes back when it is suspect already.
+        // Dropped after `unanswered`: its connection returns to the pool after connections became suspect.
         let query = pin!(query);
         let mut unanswered = Unanswered(Some(self));
         let answer = timeout(limit, query).await;
         if answer.is_ok() {
             unanswered.0 = None;
         }
-        answer.unwrap_or_else(|_| Err(io::Error::new(TimedOut, "Postgres did not answer in time").into()))
+        answer.unwrap_or_else(|_| Err(io::Error::new(TimedOut, "Postgres timed out").into()))
     }
 }
 
-/// Dropped before the answer came.
+/// Marks connections as suspect if it is dropped before the response.
 struct Unanswered<'a>(Option<&'a State>);
 
 impl Drop for Unanswered<'_> {
@@ -82,13 +82,13 @@ impl Drop for Unanswered<'_> {
 }
 
 impl Postgres {
-    /// Attaches what `DATABASE_URL` names. Nothing connects before the first query.
+    /// Attaches the database of `DATABASE_URL`. Connects at the first query.
     /// Errors: the URL is rejected, or a private CA cannot be read.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let state = Arc::new(State::new());
         let (releasing, acquiring) = (state.clone(), state.clone());
         let pool = PgPoolOptions::new()
-            // One more is the health probe's.
+            // The health probe has one more connection.
             .max_connections(config.database_pool_size.saturating_sub(1).max(1))
             .acquire_timeout(QUERY_TIMEOUT)
             .test_before_acquire(false)
@@ -97,23 +97,24 @@ impl Postgres {
                 let suspect = releasing.is_suspect(0);
                 Box::pin(async move { Ok(!suspect || answers(connection).await) })
             })
-            // A connection that was idle while Postgres was away is dead.
+            // A connection that was idle while Postgres was down may be dead.
             .before_acquire(move |connection, idle| {
                 let suspect = acquiring.is_suspect(idle.idle_for.as_millis() as i64);
                 Box::pin(async move { Ok(!suspect || answers(connection).await) })
             })
-            // Shorter than the client's limit, or what was given up would still be done. A pooler must ignore the option.
+            // Shorter than the client's timeout: else a statement that the client gave up could still take effect. A
+            // pooler must ignore this start-up option.
             .connect_lazy_with(options(config)?.options([("statement_timeout", "2500ms")]));
         Ok(Self { pool, state })
     }
 
-    /// Begins a transaction, each of whose statements has the time limit of a query. Errors: there is no connection.
+    /// Begins a transaction; each of its statements has the timeout of a query. Errors: there is no connection.
     pub async fn begin(&self) -> sqlx::Result<Transaction> {
         let inner = self.timeout(self.pool.begin()).await?;
         Ok(Transaction { inner, state: self.state.clone(), limit: QUERY_TIMEOUT })
     }
 
-    /// Begins a transaction whose statements may take up to `limit` each, which a request may not wait for.
+    /// Begins a transaction whose statements may take up to `limit` each: for jobs, not for requests.
     /// Errors: there is no connection.
     pub async fn begin_slow(&self, limit: Duration) -> sqlx::Result<Transaction> {
         let mut tx = self.begin().await?;
@@ -124,19 +125,19 @@ impl Postgres {
         Ok(tx)
     }
 
-    /// A probe for health: it has a connection of its own, since one of the pool's would have to wait for its turn
-    /// when there is much to do, and a fleet that is merely busy would report that it is not ready.
+    /// A health probe with a connection of its own: under load it would wait for one of the pool, and report a busy
+    /// service as not ready.
     /// Errors: as of [`Postgres::new`].
     pub fn probe(&self, config: &Config) -> Result<Probe, Error> {
         Ok(Probe { options: options(config)?, connection: None, state: self.state.clone() })
     }
 
-    /// The open connections, and those of them that are idle.
+    /// The numbers of open and of idle connections.
     pub fn connections(&self) -> (u32, usize) {
         (self.pool.size(), self.pool.num_idle())
     }
 
-    /// Closes all connections, when they have been released.
+    /// Closes all connections as they are released.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -147,7 +148,7 @@ impl Postgres {
     }
 }
 
-/// A transaction, rolled back where it is dropped.
+/// A transaction. Rolled back on drop.
 #[derive(Debug)]
 pub struct Transaction {
     inner: sqlx::Transaction<'static, sqlx::Postgres>,
@@ -156,7 +157,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Commits. Errors: whether it was committed is then unknown, unless Postgres says so.
+    /// Commits. Errors: unless Postgres rejected it, it is unknown whether it was committed.
     pub async fn commit(self) -> sqlx::Result<()> {
         self.state.timeout(self.limit, self.inner.commit()).await
     }
@@ -164,12 +165,12 @@ impl Transaction {
 
 type Answer = Either<PgQueryResult, PgRow>;
 
-/// Rows as a stream once all have come: the limit is for the whole answer.
-fn whole<'e>(rows: impl Future<Output = sqlx::Result<Vec<Answer>>> + Send + 'e) -> BoxStream<'e, sqlx::Result<Answer>> {
+/// Buffers all rows before the stream starts: the timeout is for the whole result.
+fn buffered<'e>(rows: impl Future<Output = sqlx::Result<Vec<Answer>>> + Send + 'e) -> BoxStream<'e, sqlx::Result<Answer>> {
     stream::once(rows).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
 }
 
-/// Makes a type an executor of sqlx: what `$inner` does, within `$timeout`.
+/// Implements `Executor` of sqlx by `$inner`, with `$timeout`.
 macro_rules! executor {
     ($type:ty, $self:ident, $timeout:expr, $inner:expr) => {
         impl<'c> Executor<'c> for $type {
@@ -177,7 +178,7 @@ macro_rules! executor {
 
             fn fetch_many<'e, 'q: 'e, E>($self, query: E) -> BoxStream<'e, sqlx::Result<Answer>>
             where 'c: 'e, E: 'q + Execute<'q, sqlx::Postgres> {
-                whole($timeout($inner.fetch_many(query).try_collect()))
+                buffered($timeout($inner.fetch_many(query).try_collect()))
             }
 
             fn fetch_optional<'e, 'q: 'e, E>($self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
@@ -201,7 +202,7 @@ macro_rules! executor {
 executor!(&'c Postgres, self, |query| self.timeout(query), self.pool);
 executor!(&'c mut Transaction, self, |query| self.state.timeout(self.limit, query), self.inner);
 
-/// Asks Postgres now and then, and tells [`Postgres`] what it found.
+/// Probes Postgres for health, and updates the state of [`Postgres`].
 pub struct Probe {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
@@ -209,7 +210,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Asks by the probe's connection, which is made anew where it failed. Errors: Postgres is unreachable.
+    /// Runs `ask` on the probe's connection; reconnects after a failure. Errors: Postgres is unreachable.
     pub async fn run<T>(&mut self, ask: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> sqlx::Result<T> {
         let Self { options, connection, state } = self;
         let asked = async {
@@ -230,7 +231,7 @@ impl Probe {
     }
 }
 
-/// How to connect, without a limit on statements: for tasks of a release and an operator, which may take long.
+/// The connection options, without a statement timeout: migrations and admin tasks may take long.
 /// Errors: the URL is rejected, or a private CA cannot be read.
 pub fn options(config: &Config) -> Result<PgConnectOptions, Error> {
     tls::install_crypto();
@@ -245,6 +246,6 @@ pub fn options(config: &Config) -> Result<PgConnectOptions, Error> {
     Ok(options)
 }
 
-async fn answers(connection: &mut PgConnection) -> bool {
+async fn responds(connection: &mut PgConnection) -> bool {
     matches!(timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(())))
 }

@@ -1,4 +1,4 @@
-//! Redis: sessions and rate limits, behind one connection that all share.
+//! Redis, for sessions and rate limits: one shared connection.
 
 use std::sync::{Arc, PoisonError, RwLock, atomic::AtomicI64, atomic::Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::config::{Config, ExposeSecret};
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The handle to Redis. A clone costs nothing.
+/// The handle to Redis. Cheap to clone.
 #[derive(Clone)]
 pub struct Redis {
     client: Client,
@@ -25,12 +25,12 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Attaches what `REDIS_URL` names. Nothing connects before the first command.
+    /// Attaches the server of `REDIS_URL`. Connects at the first command.
     /// Errors: the URL is rejected, or a private CA cannot be read.
     pub fn new(config: &Config) -> Result<Self, Error> {
         tls::install_crypto();
         let url = config.redis_url.expose_secret();
-        // The client's own message repeats the URL.
+        // The client's error message would show the URL.
         let rejected = |_| Error::rejected("REDIS_URL", "it is not a Redis URL");
         let client = if url.starts_with("rediss:") {
             let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(tls::roots()?) };
@@ -42,24 +42,24 @@ impl Redis {
         Ok(Self { client, current: Arc::new(RwLock::new((0, manager))), ahead_ms: Arc::default() })
     }
 
-    /// Runs one command. Errors: Redis is unreachable or rejects it.
+    /// Runs a command. Errors: Redis is unreachable, or rejects it.
     pub async fn run<T: FromRedisValue>(&self, cmd: &Cmd) -> RedisResult<T> {
         let (generation, mut manager) = self.manager();
         self.timeout(generation, cmd.query_async(&mut manager)).await
     }
 
-    /// Runs one script. Errors: Redis is unreachable or the script fails.
+    /// Runs a script. Errors: Redis is unreachable, or the script fails.
     pub async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
         let (generation, mut manager) = self.manager();
         self.timeout(generation, script.invoke_async(&mut manager)).await
     }
 
-    /// The time by Redis' clock, in seconds since 1970.
+    /// The time by Redis' clock, in Unix seconds.
     pub fn now(&self) -> i64 {
         (now_ms() + self.ahead_ms.load(Ordering::Relaxed)).div_euclid(1_000)
     }
 
-    /// Asks for the time, which tells that Redis answers, and sets the clock of [`Redis::now`].
+    /// Reads the time of Redis, for [`Redis::now`] and as a health check.
     /// Errors: Redis is unreachable.
     pub async fn check(&self) -> RedisResult<()> {
         let (seconds, microseconds): (i64, i64) = self.run(&redis::cmd("TIME")).await?;
@@ -81,7 +81,7 @@ impl Redis {
         result
     }
 
-    /// A manager keeps its connection after a timeout, also one that went silent.
+    /// After a timeout the manager would keep a connection that is dead.
     fn reconnect(&self, generation: u64) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.0 == generation
@@ -107,7 +107,7 @@ fn now_ms() -> i64 {
     now.unix_timestamp() * 1_000 + i64::from(now.millisecond())
 }
 
-/// SHA-256 in base64url: what keys hold in place of an email address or a session's id, which a dump must not tell.
+/// SHA-256 in base64url: keys hold it in place of email addresses and session ids, so that a dump shows neither.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(bytes))
 }

@@ -1,4 +1,4 @@
-//! Object storage: an S3-compatible bucket, whole in one URL.
+//! Object storage: an S3-compatible bucket, with its credentials in one URL.
 
 use std::{error::Error as _, iter::successors, sync::Arc, time::Duration};
 
@@ -13,20 +13,20 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The bucket.
+/// The handle to the bucket.
 #[derive(Clone)]
 pub struct Storage {
-    /// Its objects.
+    /// The client for its objects.
     pub bucket: Arc<AmazonS3>,
 }
 
 impl Storage {
-    /// Attaches the bucket of `STORAGE_URL`. Nothing connects before the first request.
+    /// Attaches the bucket of `STORAGE_URL`. Connects at the first request.
     /// Errors: the URL is rejected, or a private CA cannot be read.
     pub fn new(config: &Config) -> Result<Self, Error> {
         tls::install_crypto();
         let rejected = |reason: &str| Error::rejected("STORAGE_URL", reason);
-        let url = Url::parse(config.storage_url.expose_secret()).map_err(|_| rejected("it is no URL"))?;
+        let url = Url::parse(config.storage_url.expose_secret()).map_err(|_| rejected("it is not a URL"))?;
         let encrypted = url.scheme() == "s3+https";
         let scheme = if encrypted { "https" } else { "http" };
         let region = url.query_pairs().find(|(name, _)| name == "region");
@@ -40,38 +40,38 @@ impl Storage {
             .with_virtual_hosted_style_request(false)
             .with_client_options(client(encrypted)?)
             .with_retry(RetryConfig { max_retries: 1, retry_timeout: REQUEST_TIMEOUT, ..RetryConfig::default() });
-        // The builder's own message may repeat the URL.
-        let bucket = builder.build().map_err(|_| rejected("its parts make no bucket"))?;
+        // The builder's error message may show the URL.
+        let bucket = builder.build().map_err(|_| rejected("its parts do not name a bucket"))?;
         Ok(Self { bucket: Arc::new(bucket) })
     }
 
-    /// Whether the bucket answers. Errors: it is unreachable, rejects the key, or takes more than two seconds.
+    /// Checks that the bucket responds. Errors: it is unreachable, rejects the key, or takes more than two seconds.
     pub async fn check(&self) -> Result<(), Error> {
-        // Any answer will do, so nothing has to be there.
+        // Not found is a success, too: the bucket need not hold this object.
         let key = object_store::path::Path::from("health");
         match timeout(CHECK_TIMEOUT, self.bucket.head(&key)).await {
             Ok(Ok(_) | Err(object_store::Error::NotFound { .. })) => Ok(()),
-            // The last of its causes: those before it tell of tries and times, and not of what is wrong.
+            // The root cause: the errors around it only describe retries.
             Ok(Err(error)) => {
                 let causes = successors(error.source(), |&error| error.source());
                 Err(Error::Down(causes.last().map_or_else(|| error.to_string(), ToString::to_string)))
             }
-            Err(_) => Err(Error::Down("the bucket did not answer in time".into())),
+            Err(_) => Err(Error::Down("the bucket timed out".into())),
         }
     }
 }
 
 fn client(encrypted: bool) -> Result<ClientOptions, Error> {
-    // The roots are ours alone, and none are read where there is no TLS.
+    // Only our root certificates count; without TLS none are read.
     let mut options = ClientOptions::new()
         .with_allow_http(!encrypted)
         .with_no_system_certificates(true)
         .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_timeout_disabled() // a slow reader of a stream is no fault of the bucket
+        .with_timeout_disabled() // a stream may take as long as its reader
         .with_read_timeout(REQUEST_TIMEOUT);
     if encrypted {
         let roots = Certificate::from_pem_bundle(&tls::roots()?)
-            .map_err(|_| Error::rejected("STORAGE_URL", "the system's certificates are broken"))?;
+            .map_err(|_| Error::rejected("STORAGE_URL", "the system's certificates are invalid"))?;
         options = roots.into_iter().fold(options, ClientOptions::with_root_certificate);
     }
     Ok(options)

@@ -13,21 +13,21 @@ use crate::config::{Config, ExposeSecret};
 
 const SEND_TIMEOUT: Duration = Duration::from_secs(15);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-const SILENT: &str = "the mail server did not answer in time";
+const TIMED_OUT: &str = "the mail server timed out";
 
-/// The handle to the SMTP server. Each email has a connection of its own: one that a timeout left in the middle of a
-/// session would take the replies to one email for those to the next.
+/// The handle to the SMTP server. Each email has its own connection: after a timeout in mid-session, a reused
+/// connection could match late replies to the next email.
 #[derive(Clone)]
 pub struct Mailer(AsyncSmtpTransport<Tokio1Executor>);
 
 impl Mailer {
-    /// Attaches what `SMTP_URL` names. Nothing connects before the first email.
+    /// Attaches the server of `SMTP_URL`. Connects at each email.
     /// Errors: the URL is rejected, or a private CA cannot be read.
     pub fn new(config: &Config) -> Result<Self, Error> {
         tls::install_crypto();
         let url = Url::parse(config.smtp_url.expose_secret()).map_err(|_| rejected("it is not a URL"))?;
         let host = url.host_str().ok_or_else(|| rejected("it has no host"))?;
-        // An IPv6 address has brackets in a URL alone.
+        // Only URLs put brackets around an IPv6 address.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let (encryption, port) = encryption(&url, host)?;
         let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
@@ -41,38 +41,38 @@ impl Mailer {
         Ok(Self(transport.build()))
     }
 
-    /// Connects to the server. Errors: it does not answer within two seconds.
+    /// Checks that the server accepts a connection. Errors: it does not within two seconds.
     pub async fn check(&self) -> Result<(), Error> {
         match timeout(CHECK_TIMEOUT, self.0.test_connection()).await {
             Ok(Ok(true)) => Ok(()),
             Ok(Err(error)) => Err(Error::Down(error.to_string())),
-            Ok(Ok(false)) | Err(_) => Err(Error::Down(SILENT.into())),
+            Ok(Ok(false)) | Err(_) => Err(Error::Down(TIMED_OUT.into())),
         }
     }
 
-    /// Hands an email to the server. Errors: the server did not take it within 15 seconds.
+    /// Sends an email. Errors: the server rejects it, or does not accept it within 15 seconds.
     pub async fn send(&self, message: Message) -> Result<(), SendError> {
         match timeout(SEND_TIMEOUT, self.0.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(failure(&error)),
-            Err(_) => Err(SendError::Temporary(SILENT.into())),
+            Err(_) => Err(SendError::Temporary(TIMED_OUT.into())),
         }
     }
 }
 
-/// Why an email was not taken, without any email address: servers like to repeat the recipient.
+/// Why an email was not sent, without any email address: servers often repeat the recipient.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// Later it may be taken.
+    /// A later attempt may succeed.
     #[error("{0}")]
     Temporary(String),
-    /// The server will never take this email.
+    /// The server will never accept this email.
     #[error("{0}")]
     Permanent(String),
 }
 
-/// Permanent where the server says so of the email. A rejected password is the operator's to fix, as is all that the
-/// server lacks.
+/// Permanent if the server rejects the email with a 5xx reply. A rejected password or a missing feature is transient:
+/// an operator can fix it.
 fn failure(error: &smtp::Error) -> SendError {
     let operators = |code: Code| matches!(u16::from(code), 530 | 534 | 535 | 538);
     let error_text = error.to_string();
@@ -82,7 +82,7 @@ fn failure(error: &smtp::Error) -> SendError {
     if permanent { SendError::Permanent(reply) } else { SendError::Temporary(reply) }
 }
 
-/// How to encrypt, and the port that goes with it.
+/// The encryption, and its default port.
 fn encryption(url: &Url, host: &str) -> Result<(Tls, u16), Error> {
     let option = url.query_pairs().find(|(name, _)| name == "tls");
     let option = option.as_ref().map(|(_, value)| value.as_ref());

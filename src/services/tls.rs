@@ -1,10 +1,10 @@
-//! TLS for every client: rustls on ring, with the system's roots and those of `SSL_CERT_FILE`.
+//! TLS for all clients: rustls with ring, the system's root certificates and those of `SSL_CERT_FILE`.
 
 use rustls::{RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
 
 use super::Error;
 
-/// Where systems keep the roots that they trust.
+/// The certificate bundles of common systems.
 const BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -12,14 +12,14 @@ const BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Makes ring the process's one provider of cryptography. It can be called again.
+/// Installs ring as the process's crypto provider. Idempotent.
 pub fn install_crypto() {
-    // An error says that a provider is installed already.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// The certificates to trust, as PEM: the system's, and those of `SSL_CERT_FILE`.
-/// Errors: `SSL_CERT_FILE` is set and holds none that can be read.
+/// The root certificates as PEM: the system's, and those of `SSL_CERT_FILE`.
+/// Errors: `SSL_CERT_FILE` is set, but is not a readable file with certificates.
 pub fn roots() -> Result<Vec<u8>, Error> {
     let system = BUNDLES.iter().find_map(|path| std::fs::read(path).ok());
     let system = system.unwrap_or_default();
@@ -31,7 +31,7 @@ pub fn roots() -> Result<Vec<u8>, Error> {
 
 fn with_private(mut pem: Vec<u8>, private: std::io::Result<Vec<u8>>) -> Result<Vec<u8>, Error> {
     let private = private.map_err(|error| Error::rejected("SSL_CERT_FILE", error))?;
-    // The clients would blame their URLs for a file without a certificate.
+    // Checked here, as the clients would report a file without certificates as an invalid URL.
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&private).collect();
     let found = RootCertStore::empty().add_parsable_certificates(found.unwrap_or_default());
     let (1.., 0) = found else {

@@ -1,5 +1,5 @@
--- KEYS: record, index. ARGV: record, its seconds, public id, the index's seconds.
--- Forgets the sessions that are over, or the index of a busy account would grow for ever.
+-- KEYS: record, index. ARGV: record, its expiry in seconds, public id, the expiry of the index. Removes expired
+-- sessions from the index, or it would grow without bound.
 local known = redis.call('HGETALL', KEYS[2])
 for i = 1, #known, 2 do
     if redis.call('EXISTS', known[i + 1]) == 0 then redis.call('HDEL', KEYS[2], known[i]) end

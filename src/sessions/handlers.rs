@@ -1,4 +1,4 @@
-//! The list of devices, and signing out. Signing in is `accounts`', which has the passwords.
+//! The handlers of the session routes: list devices, sign out. Sign-in is in `accounts`, which has the passwords.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::{extract::State, response::IntoResponse};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::store::{self, Session};
 use super::{CurrentAccount, cookie};
-use crate::http::{Result, cursor::Page, extract::Path, problem::Problem};
+use crate::http::{Result, cursor::Page, extract::Json, extract::Path, problem::Problem};
 use crate::{config::Config, state::App};
 
 /// A signed-in device, as its owner sees it.
@@ -37,12 +37,12 @@ impl Device {
     }
 }
 
-/// Lists the account's devices: never so many that they need pages.
+/// Lists the account's devices, on one page.
 #[utoipa::path(get, path = "/sessions", tag = "sessions", security(("session" = [])), responses((status = 200, body = Page<Device>)))]
-pub(super) async fn index(State(app): State<App>, current: CurrentAccount) -> Result<axum::Json<Page<Device>>> {
+pub(super) async fn index(State(app): State<App>, current: CurrentAccount) -> Result<Json<Page<Device>>> {
     let sessions = store::list(&app.redis, current.account_id).await?;
     let devices = sessions.into_iter().map(|session| Device::new(session, current.session_id));
-    Ok(axum::Json(Page { items: devices.collect(), next: None }))
+    Ok(Json(Page { items: devices.collect(), next: None }))
 }
 
 /// Signs this device out.
@@ -61,7 +61,7 @@ pub(super) async fn destroy_all(State(app): State<App>, current: CurrentAccount)
     Ok(signed_out(&app.config))
 }
 
-/// Signs one of the account's devices out.
+/// Signs out one of the account's devices.
 #[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", security(("session" = [])), responses((status = 204)))]
 pub(super) async fn destroy(
     State(app): State<App>, current: CurrentAccount, Path(id): Path<Uuid>,
@@ -72,7 +72,7 @@ pub(super) async fn destroy(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// 204, and the browser forgets the session and all that it kept of this site.
+/// 204; the browser deletes the session cookie, and its cache and storage of this site.
 fn signed_out(config: &Config) -> impl IntoResponse + use<> {
     let forget = HeaderValue::from_static("\"cache\", \"storage\"");
     let headers = [(header::SET_COOKIE, cookie(config, None)), (HeaderName::from_static("clear-site-data"), forget)];

@@ -1,4 +1,4 @@
-//! Who is signed in, on which device: kept in Redis, so that any process knows. It knows accounts by their ids alone.
+//! Sessions in Redis: who is signed in, on which device. Any process can read them. An account is only an id here.
 
 pub(crate) mod handlers;
 pub mod store;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{config::Config, http::Result, http::problem::Problem, state::App};
 
-/// The list of devices, and signing out one, this or all.
+/// The routes, below the prefix of the API.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(handlers::index, handlers::destroy_all))
@@ -18,7 +18,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(handlers::destroy))
 }
 
-/// The signed-in account. A handler that takes one rejects everyone else.
+/// The signed-in account. A handler with this parameter rejects requests without a valid session (401).
 pub(crate) struct CurrentAccount {
     pub(crate) account_id: Uuid,
     pub(crate) session_id: Uuid,
@@ -28,8 +28,8 @@ pub(crate) struct CurrentAccount {
 impl FromRequestParts<App> for CurrentAccount {
     type Rejection = Problem;
 
-    // A rejection leaves the cookie alone: it may answer a request that was in flight when
-    // the same browser signed in anew, and would then clear the new session's cookie.
+    // A rejection does not clear the cookie: the request may have been in flight while the browser signed in again, and
+    // its response would clear the new session's cookie.
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let key = presented(&app.config, &parts.headers).ok_or(Problem::SignedOut)?;
         let session = store::read(app, &key).await?.ok_or(Problem::SignedOut)?;
@@ -37,7 +37,7 @@ impl FromRequestParts<App> for CurrentAccount {
     }
 }
 
-/// The `Set-Cookie` that hands a session to a browser, or takes it back.
+/// The `Set-Cookie` header that sets or clears the session cookie.
 pub(crate) fn cookie(config: &Config, session: Option<&str>) -> HeaderValue {
     let cookie = Cookie::build((cookie_name(config), session.unwrap_or_default()))
         .path("/")
@@ -48,7 +48,7 @@ pub(crate) fn cookie(config: &Config, session: Option<&str>) -> HeaderValue {
     HeaderValue::try_from(cookie.to_string()).expect("a cookie's value is base64url")
 }
 
-/// The key of the session that the cookie names: none if there is no cookie, or no well-formed one.
+/// The key of the session in the cookie. None: there is no well-formed cookie.
 pub(crate) fn presented(config: &Config, headers: &HeaderMap) -> Option<store::Key> {
     let name = cookie_name(config);
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
@@ -56,7 +56,7 @@ pub(crate) fn presented(config: &Config, headers: &HeaderMap) -> Option<store::K
     store::Key::of(cookie.value())
 }
 
-/// `__Host-` binds a cookie to its host and to https; browsers reject it over plain http.
+/// `__Host-` binds a cookie to its host and to https (RFC 6265bis); browsers reject it over plain http.
 fn cookie_name(config: &Config) -> &'static str {
     if config.secure() { "__Host-session" } else { "session" }
 }

@@ -1,10 +1,9 @@
-//! Sessions in Redis: a record a session, and an index an account. Every key expires. Of our own, as the session
-//! crates neither hash the id in the store nor list an account's devices.
+//! Sessions in Redis: a record per session and an index per account. Every key expires. Own code, as the session crates
+//! neither hash the id in the store nor list an account's devices.
 //!
-//! The cookie holds 32 random bytes; Redis holds only their SHA-256, so a dump of it signs nobody in.
-//! `session:<hash>` is the record, and lives on while it is used; `account:<id>:sessions` maps the
-//! public id of each session to its key, so that devices can be listed and signed out. Whatever fails here
-//! is Redis: whether a session lives is then unknown.
+//! The cookie holds 32 random bytes; Redis holds only their SHA-256, so that a dump contains no valid cookie.
+//! `session:<hash>` is the record, whose expiry is extended by each use; `account:<id>:sessions` maps the public id of
+//! each session to its key, so that devices can be listed and signed out. Errors of these functions are those of Redis.
 
 use std::sync::LazyLock;
 
@@ -15,38 +14,37 @@ use uuid::Uuid;
 
 use crate::{services::redis::Redis, services::redis::digest, state::App};
 
-/// A device that is signed in. Its id is public: it names the session, and opens nothing.
+/// A session of a device. Its id is public: it identifies the session, but is not the cookie.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) id: Uuid,
     pub(crate) account_id: Uuid,
-    /// When it began, in Unix seconds by Redis' clock.
+    /// When it was created, in Unix seconds by Redis' clock.
     pub(crate) created_at: i64,
-    /// When it ends at the latest, however much it is used.
+    /// When it expires, however much it is used.
     pub(crate) expires_at: i64,
     pub(crate) user_agent: String,
 }
 
-/// Where a session is kept: made from a cookie, and of no use as one.
+/// The key of a session in Redis: derived from the cookie, which it does not reveal.
 pub(crate) struct Key(String);
 
 impl Key {
-    /// The key for a cookie's value; none if the value is not one of ours by its form.
+    /// The key for the value of a cookie. None: the value is malformed.
     pub(crate) fn of(cookie: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(cookie).ok()?;
         (bytes.len() == 32).then(|| Self(format!("session:{}", digest(&bytes))))
     }
 }
 
-// Statics, since they are code.
+// Statics, as they are code.
 static CREATE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("create.lua")));
 static REVOKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("revoke.lua")));
 static REVOKE_ALL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("revoke_all.lua")));
 
-/// Begins a session under a new random id; answers the cookie's value, and what was stored.
+/// Creates a session with a new random id; returns the value of the cookie, and the session.
 ///
-/// # Panics
-/// The system has no randomness to give.
+/// # Panics The system returns no random bytes.
 pub(crate) async fn create(app: &App, account_id: Uuid, user_agent: String) -> RedisResult<(String, Session)> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).expect("the system gives random bytes");
@@ -66,15 +64,15 @@ pub(crate) async fn create(app: &App, account_id: Uuid, user_agent: String) -> R
     Ok((URL_SAFE_NO_PAD.encode(secret), session))
 }
 
-/// The session, if it is unexpired; its idle time then begins anew. One command, which never creates a
-/// key: a session that is revoked meanwhile stays revoked.
+/// Reads a session, if it is unexpired, and restarts its idle time. One command, which never creates a key: a session
+/// that is revoked meanwhile stays revoked.
 pub(crate) async fn read(app: &App, key: &Key) -> RedisResult<Option<Session>> {
     let idle = app.config.session_idle_seconds;
     let record: Option<String> = app.redis.run(redis::cmd("GETEX").arg(&key.0).arg("EX").arg(idle)).await?;
     Ok(record.and_then(|text| unexpired(&text, app.redis.now())))
 }
 
-/// The account's unexpired sessions, the newest first.
+/// The account's unexpired sessions, newest first.
 pub(crate) async fn list(redis: &Redis, account_id: Uuid) -> RedisResult<Vec<Session>> {
     let keys: Vec<String> = redis.run(redis::cmd("HVALS").arg(index(account_id))).await?;
     if keys.is_empty() {
@@ -87,12 +85,12 @@ pub(crate) async fn list(redis: &Redis, account_id: Uuid) -> RedisResult<Vec<Ses
     Ok(sessions)
 }
 
-/// Revokes one session of the account, named by its public id; answers whether there was one.
+/// Revokes the session of the account with this public id; returns whether there was one.
 pub(crate) async fn revoke(redis: &Redis, account_id: Uuid, session_id: Uuid) -> RedisResult<bool> {
     redis.invoke(REVOKE.key(index(account_id)).arg(session_id.to_string())).await
 }
 
-/// Revokes the session that a cookie names, of whatever account.
+/// Revokes the session of a cookie, of any account.
 pub(crate) async fn revoke_presented(redis: &Redis, key: &Key) -> RedisResult<()> {
     let record: Option<String> = redis.run(redis::cmd("GETDEL").arg(&key.0)).await?;
     if let Some(session) = record.and_then(|text| unexpired(&text, i64::MIN)) {
@@ -106,7 +104,7 @@ pub async fn revoke_all(redis: &Redis, account_id: Uuid) -> RedisResult<()> {
     redis.invoke(&REVOKE_ALL.key(index(account_id))).await
 }
 
-/// A record that this release cannot read is of no session.
+/// The session in a record, if it is unexpired. A record that this release cannot parse counts as none.
 pub(crate) fn unexpired(record: &str, now: i64) -> Option<Session> {
     let session: Session = serde_json::from_str(record).ok()?;
     (now < session.expires_at).then_some(session)

@@ -1,4 +1,4 @@
-// The token is in the fragment; it is sent in a body, and only when the button is pressed.
+// The token is in the fragment; it is sent in a request body, only when the button is pressed.
 "use strict";
 
 const form = document.querySelector("form");
@@ -7,27 +7,27 @@ const button = form.querySelector("button");
 const password = document.getElementById("password");
 const token = location.hash.slice(1);
 
-const tell = (kind, text) => {
+const show = (kind, text) => {
   status.className = kind;
   status.textContent = text;
   status.focus();
 };
 
-/** Tells what is wrong with the password, beside it. */
-const tellField = (text) => {
+/** Shows an error beside the password. */
+const showError = (text) => {
   password.setAttribute("aria-invalid", "true");
   document.getElementById("error").textContent = text;
   password.focus();
 };
 
-/** There is nothing more to press: tells where to go on, also when the page is loaded anew. */
-const end = (kind, text) => {
+/** Replaces the form by a message and links, also when the page is reloaded. */
+const finish = (kind, text) => {
   form.hidden = true;
   document.getElementById("next").hidden = false;
   document.getElementById("again").hidden = kind === "good";
-  // The link is spent: it need not stay in the history.
+  // The link has been used: remove it from the history.
   history.replaceState({ kind, text }, "", location.pathname);
-  tell(kind, text);
+  show(kind, text);
 };
 
 const request = () => {
@@ -38,49 +38,49 @@ const request = () => {
   return fetch(path, { method, headers, body: JSON.stringify(body) });
 };
 
-const DONE = password ? "Your new password is set. You can sign in with it now." : "Your address is confirmed. You can sign in now.";
-const SPENT = "This link has been used, or is too old." + (password ? "" : " If you have confirmed already, sign in.");
+const DONE = password ? "Your new password is set. You can sign in with it now." : "Your email address is confirmed. You can sign in now.";
+const EXPIRED = "This link has been used or has expired." + (password ? "" : " If you have confirmed already, sign in.");
 
-const refused = (problem) => {
-  if (problem.type === "urn:problem:invalid-token") return end("bad", SPENT);
+const rejected = (problem) => {
+  if (problem.type === "urn:problem:invalid-token") return finish("bad", EXPIRED);
   const wrong = problem.errors?.find(({ field }) => field === "password");
-  if (!password || !wrong) return tell("bad", problem.detail ?? problem.title);
+  if (!password || !wrong) return show("bad", problem.detail ?? problem.title);
   const advice = wrong.message.includes("common") ? ": please choose another" : "";
-  return tellField(`It ${wrong.message}${advice}.`);
+  return showError(`It ${wrong.message}${advice}.`);
 };
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (button.ariaDisabled === "true") return;
-  tell("", "");
+  show("", "");
   password?.removeAttribute("aria-invalid");
   if (password) document.getElementById("error").textContent = "";
   if (password?.value === "") {
-    tellField("Type a new password.");
+    showError("Type a new password.");
     return;
   }
   // `disabled` would take the focus away.
   button.ariaDisabled = "true";
   try {
     const response = await request();
-    if (response.ok) end("good", DONE);
-    else refused(await response.json());
+    if (response.ok) finish("good", DONE);
+    else rejected(await response.json());
   } catch {
-    tell("bad", "The service did not answer. Please try again.");
+    show("bad", "The service did not respond. Please try again.");
   }
   button.ariaDisabled = "false";
 });
 
 if (!token && history.state) {
-  end(history.state.kind, history.state.text);
+  finish(history.state.kind, history.state.text);
 } else if (token) {
   form.hidden = false;
   (password ?? button).focus();
 } else {
-  end("bad", "This link is not complete. Open the whole link from the email.");
+  finish("bad", "This link is incomplete. Open the whole link in the email.");
 }
 
-/** The service's name, as it tells it. */
+/** The name of the service, from /version. */
 const name = async () => {
   const version = await (await fetch("version")).json();
   document.getElementById("home").textContent = version.name.charAt(0).toUpperCase() + version.name.slice(1);

@@ -1,12 +1,12 @@
-// The account: sign up, sign in, forgot password, devices, and what an owner may change.
+// The account: sign-up, sign-in, password reset, devices, and changes by its owner.
 
 import { $, button, count, device, el, since } from "./dom.js";
 import { call } from "./api.js";
 import { showProblem, wire } from "./forms.js";
 
 /**
- * What this browser remembers: the address, and whether somebody is signed in, as the cookie is hidden from
- * scripts and asking in vain is an error. Without storage it forgets, and no more.
+ * Local storage: the email, and whether this browser is signed in, as scripts cannot read the cookie and a request
+ * without a session logs an error in the console. Where storage is blocked, nothing is stored.
  */
 export const memory = {
   get(key) {
@@ -21,46 +21,46 @@ export const memory = {
       if (value == null) localStorage.removeItem(key);
       else localStorage.setItem(key, value);
     } catch {
-      // It is a convenience.
+      // Only a convenience: ignore it.
     }
   },
 };
 
-const ADDRESSES = ["new-email", "email", "forgot-email"].map($);
-/** Carries an address over to every form that asks who somebody is. */
-export const fillAddress = (email = memory.get("email") ?? "") => {
-  for (const field of ADDRESSES) {
+const EMAIL_FIELDS = ["new-email", "email", "forgot-email"].map($);
+/** Fills the email into every form of a signed-out visitor. */
+export const fillEmail = (email = memory.get("email") ?? "") => {
+  for (const field of EMAIL_FIELDS) {
     if (field.value !== email) field.value = email;
   }
-  $("letter-email").textContent = email || "your address";
+  $("sent-to").textContent = email || "your email address";
 };
 
-/** Wires what is there while nobody is signed in. */
+/** Wires the forms for signed-out visitors. */
 export const signedOutForms = ({ go, signedIn }) => {
-  for (const field of ADDRESSES) field.addEventListener("input", () => fillAddress(field.value));
+  for (const field of EMAIL_FIELDS) field.addEventListener("input", () => fillEmail(field.value));
   const unconfirmed = el("div", {}, $("unconfirmed").content);
   for (const where of document.querySelectorAll("[data-where]")) where.append($("where").content.cloneNode(true));
   const local = ["localhost", "127.0.0.1"].includes(location.hostname);
   for (const part of [...document.querySelectorAll(".local"), ...unconfirmed.querySelectorAll(".local")]) part.hidden = !local;
   for (const part of document.querySelectorAll(".remote")) part.hidden = local;
 
-  // What was asked for last, for whom the letter does not reach: this page alone knows it, and as long as it is open.
-  let asked = null;
+  // The last sign-up, to send its email again: kept only in this page, while it is open.
+  let lastSignUp = null;
   const signUp = async ({ email, password }) => {
     await call("POST", "accounts", { json: { email, password } });
-    asked = { email, password };
+    lastSignUp = { email, password };
     memory.set("email", email.trim());
-    fillAddress();
+    fillEmail();
     $("new-password").value = "";
   };
   wire($("sign-up-form"), async (values) => {
     await signUp(values);
-    go("letter");
+    go("check-email");
   });
   wire($("again-form"), async () => {
-    if (!asked) return go("sign-up", "To send another letter, this page needs your password once more. The first one still works.");
-    await signUp(asked);
-    return "Another letter is on its way. Either of them will do.";
+    if (!lastSignUp) return go("sign-up", "To send another email, type your password again. The link in the first email still works.");
+    await signUp(lastSignUp);
+    return "We have sent another email. The links of both work.";
   });
 
   const form = wire($("sign-in-form"), async ({ email, password }) => {
@@ -70,19 +70,19 @@ export const signedOutForms = ({ go, signedIn }) => {
       if (problem.type === "urn:problem:wrong-credentials") problem.hint = unconfirmed;
       throw problem;
     }
-    asked = null;
+    lastSignUp = null;
     memory.set("email", email.trim());
     $("password").value = "";
     await signedIn();
   });
-  // The answer is the same for every address: who has an account learns it from the letter.
+  // The response is the same for every email address: whether it has an account is only in the email.
   unconfirmed.querySelector("button").addEventListener("click", async () => {
     form.clear();
     if (form.missing()) return;
     try {
       await signUp({ email: $("email").value, password: $("password").value });
       $("password").value = "";
-      go("letter");
+      go("check-email");
     } catch (problem) {
       form.show(problem);
     }
@@ -92,13 +92,13 @@ export const signedOutForms = ({ go, signedIn }) => {
     await call("POST", "password-resets", { json: { email } });
     $("forgot-where").hidden = false;
     $("forgot-form").querySelector("button").textContent = "Send it again";
-    return "If the address has an account, the letter is on its way.";
+    return "If this email address has an account, we have sent an email to it.";
   });
 };
 
-/** Wires what an owner may change. */
+/** Wires the forms of a signed-in account. */
 export const ownerForms = ({ signedOut, devicesChanged }) => {
-  const end = async (path, message) => {
+  const signOut = async (path, message) => {
     try {
       await call("DELETE", path);
       signedOut(message);
@@ -106,39 +106,39 @@ export const ownerForms = ({ signedOut, devicesChanged }) => {
       showProblem($("devices-trouble"), problem);
     }
   };
-  $("sign-out").addEventListener("click", () => end("sessions/current", "You are signed out."));
-  $("sign-out-all").addEventListener("click", () => end("sessions", "You are signed out, on every device."));
+  $("sign-out").addEventListener("click", () => signOut("sessions/current", "You have signed out."));
+  $("sign-out-all").addEventListener("click", () => signOut("sessions", "You have signed out on every device."));
 
   const form = $("change-password");
   wire(form, async ({ current_password, new_password }) => {
     await call("PUT", "accounts/current/password", { json: { current_password, new_password } });
     form.reset();
     devicesChanged();
-    return "The password is changed, and a letter tells you so.";
+    return "The password is changed. We have sent you an email about it.";
   });
-  wire($("change-address"), async ({ email, current_password }) => {
+  wire($("change-email"), async ({ email, current_password }) => {
     await call("PATCH", "accounts/current", { json: { email, current_password } });
-    $("change-address").reset();
+    $("change-email").reset();
     devicesChanged();
-    return "A letter to the new address asks you to confirm it.";
+    return "We have sent an email to the new email address: open its link to confirm.";
   });
   wire($("erase"), async ({ current_password }) => {
     await call("DELETE", "accounts/current", { json: { current_password } });
     $("erase").reset();
     memory.set("email", null);
-    signedOut("The account is erased, with all that was in it.", "");
+    signedOut("The account and all its data are erased.", "");
   });
 };
 
 let shown = "";
-/** Lists the devices; touches nothing when they are the same, as the focus may be among them. */
+/** Lists the devices. Changes nothing if they are the same, as one of them may have the focus. */
 export const showDevices = (sessions, changed) => {
   const now = JSON.stringify(sessions.map((session) => session.id));
   if (now === shown) return;
   shown = now;
   $("devices").replaceChildren(...sessions.map((session) => {
     const name = device(session.user_agent);
-    const end = async () => {
+    const signOut = async () => {
       try {
         $("devices-trouble").replaceChildren();
         await call("DELETE", `sessions/${session.id}`);
@@ -151,8 +151,8 @@ export const showDevices = (sessions, changed) => {
     return el("li", {},
       el("span", {}, el("strong", {}, name), session.current && " (this one)",
         el("small", {}, since(session.created_at, "Signed in "))),
-      !session.current && button("Sign out", `Sign out ${name}`, "quiet small", end));
+      !session.current && button("Sign out", `Sign out ${name}`, "quiet small", signOut));
   }));
   $("sign-out-all").parentElement.hidden = sessions.length < 2;
-  $("sign-out-all").textContent = `Sign out everywhere (${count(sessions.length, "device")}, this one too)`;
+  $("sign-out-all").textContent = `Sign out everywhere (${count(sessions.length, "device")}, including this one)`;
 };

@@ -1,12 +1,12 @@
-// The API: one way to ask, one kind of error, and a second try where that can do no harm.
+// The API client: sends requests, throws problems, and retries idempotent requests.
 
 const BASE = "api/v1/";
 const PAUSES = [150, 400, 900];
 
-/** Why a request was not answered as asked: a problem of the service, or no answer at all (status 0). */
+/** Why a request failed: a problem of the service, or no response at all (status 0). */
 export class Problem extends Error {
   constructor(status, body = {}, retryAfter = 0) {
-    super(body.detail ?? body.title ?? (status ? `The service answered ${status}.` : "The service did not answer. Please try again."));
+    super(body.detail ?? body.title ?? (status ? `The service returned the status ${status}.` : "The service did not respond. Please try again."));
     this.status = status;
     this.type = body.type ?? "";
     this.requestId = body.request_id ?? "";
@@ -16,12 +16,12 @@ export class Problem extends Error {
   }
 }
 
-const listeners = { answer: [], "signed-out": [] };
-/** Has `listener` called with every answer, or when one tells that nobody is signed in. */
+const listeners = { response: [], "signed-out": [] };
+/** Adds a listener of `response` (every response) or `signed-out` (a response says that there is no session). */
 export const on = (event, listener) => listeners[event].push(listener);
-const tell = (event, detail) => listeners[event].forEach((listener) => listener(detail));
+const emit = (event, detail) => listeners[event].forEach((listener) => listener(detail));
 
-/** A name for one request, however often it is sent. `randomUUID` is there on https and localhost alone. */
+/** A new Idempotency-Key. Browsers have `randomUUID` only on https and localhost. */
 export const newKey = () => {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -49,27 +49,27 @@ const once = async (method, path, { json, file, headers = {}, signal }) => {
     throw new Problem(0);
   }
   const requestId = response.headers.get("x-request-id") ?? "";
-  tell("answer", { method, path: new URL(path, document.baseURI).pathname, status: response.status, requestId });
+  emit("response", { method, path: new URL(path, document.baseURI).pathname, status: response.status, requestId });
   if (!response.ok) throw new Problem(response.status, body, Number(response.headers.get("retry-after")) || 0);
   return { status: response.status, body, etag: response.headers.get("etag") };
 };
 
 const pause = (milliseconds) => new Promise((resume) => setTimeout(resume, milliseconds));
 
-/** Asks any path of the service, once. */
-export const ask = (method, path, options = {}) => once(method, path, options);
+/** Sends a request to any path of the service, once. */
+export const send = (method, path, options = {}) => once(method, path, options);
 
 /**
- * Asks the API. While an instance stops or starts, an answer may fail to come: what does no more when it is
- * sent twice, by its method or by its key, is sent again.
+ * Sends a request to the API. While an instance stops or starts, a request may get no response: it is sent again if
+ * it is idempotent, by its method or by its key.
  */
 export const call = async (method, path, options = {}) => {
-  const repeatable = ["GET", "HEAD", "PUT"].includes(method) || options.headers?.["idempotency-key"];
-  for (const wait of [...(repeatable ? PAUSES : []), null]) {
+  const idempotent = ["GET", "HEAD", "PUT"].includes(method) || options.headers?.["idempotency-key"];
+  for (const wait of [...(idempotent ? PAUSES : []), null]) {
     try {
       return await once(method, BASE + path, options);
     } catch (problem) {
-      if (problem.type === "urn:problem:signed-out") tell("signed-out");
+      if (problem.type === "urn:problem:signed-out") emit("signed-out");
       if (wait === null || ![0, 502, 503, 504].includes(problem.status)) throw problem;
       await pause(wait);
     }

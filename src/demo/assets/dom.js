@@ -1,8 +1,8 @@
-// Elements, and words for people. Data becomes text nodes, never markup.
+// Elements, and formats of numbers and times. Data becomes text nodes, never markup.
 
 export const $ = (id) => document.getElementById(id);
 
-/** An element with attributes and children; null and false children are left out, texts stay text. */
+/** An element with attributes and children; null and false children are skipped, strings become text. */
 export const el = (name, attributes = {}, ...children) => {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -13,7 +13,7 @@ export const el = (name, attributes = {}, ...children) => {
   return element;
 };
 
-/** A button that does something. */
+/** A button that calls `act`. */
 export const button = (text, label, kind, act) => {
   const element = el("button", { type: "button", class: kind, "aria-label": label }, text);
   element.addEventListener("click", act);
@@ -21,16 +21,16 @@ export const button = (text, label, kind, act) => {
 };
 
 let fading;
-/** Says to all what has been done, for a while; or what is being done, until something else is said. */
-export const announce = (text, { meanwhile = false } = {}) => {
+/** Shows what was done, for five seconds; with `meanwhile`, what is being done, until the next message. */
+export const notify = (text, { meanwhile = false } = {}) => {
   clearTimeout(fading);
-  $("announcer").textContent = text;
-  if (!meanwhile) fading = setTimeout(() => $("announcer").replaceChildren(), 5_000);
+  $("toast").textContent = text;
+  if (!meanwhile) fading = setTimeout(() => $("toast").replaceChildren(), 5_000);
 };
 
 export const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
-/** How long ago something was, or "just now". */
+/** A time, relative to now. */
 export const ago = (time) => {
   const seconds = (Date.now() - new Date(time)) / 1000;
   if (seconds < 5) return "just now";
@@ -40,13 +40,13 @@ export const ago = (time) => {
   return new Date(time).toLocaleDateString("en", { day: "numeric", month: "short", year: "numeric" });
 };
 
-/** Such a time as an element, which stays true. */
+/** A relative time as an element, which is kept up to date. */
 export const since = (time, words = "") => el("time", { datetime: time, "data-words": words }, words + ago(time));
 setInterval(() => {
   for (const element of document.querySelectorAll("time[data-words]")) element.textContent = element.dataset.words + ago(element.dateTime);
 }, 10_000);
 
-/** Seconds as a clock shows them: 4:05 or 1:04:05. */
+/** Seconds as 4:05 or 1:04:05. */
 export const clock = (seconds) => {
   const left = Math.max(0, Math.round(seconds));
   const parts = [Math.floor(left / 3600), Math.floor(left / 60) % 60, left % 60];
@@ -55,7 +55,7 @@ export const clock = (seconds) => {
   return hours ? `${hours}:${minutes}:${last}` : `${Number(minutes)}:${last}`;
 };
 
-/** A browser by name, as far as its own words tell. */
+/** The name of a browser and its system, from its User-Agent. */
 export const device = (agent) => {
   const find = (names) => names.find(([, pattern]) => pattern.test(agent))?.[0];
   const browser = find([["Edge", /Edg/], ["Firefox", /Firefox/], ["Chrome", /Chrom/], ["Safari", /Safari/], ["curl", /curl/]]);

@@ -1,6 +1,6 @@
-// Changing and deleting a note, each only if it is still the one that was seen (ETag and If-Match).
+// Editing and deleting a note, only if nobody has changed it meanwhile (ETag and If-Match).
 
-import { $, announce } from "./dom.js";
+import { $, notify } from "./dom.js";
 import { call } from "./api.js";
 import { showProblem, wire } from "./forms.js";
 
@@ -11,7 +11,7 @@ const fetched = async (id) => {
   return { note: body, etag };
 };
 
-/** Looks at the note as it is now, then opens a dialog about it. The browser gives the focus back when it closes. */
+/** Loads the current note, then opens a dialog for it. The browser restores the focus when it closes. */
 const open = async (dialog, note, trouble, done) => {
   try {
     trouble.replaceChildren();
@@ -24,12 +24,12 @@ const open = async (dialog, note, trouble, done) => {
   }
 };
 
-/** Asks before something is lost: whether it may be. */
-export const sure = (title, text, yes, no) => new Promise((answer) => {
-  const dialog = $("asker");
-  for (const [id, words] of [["asker-title", title], ["asker-text", text], ["asker-yes", yes], ["asker-no", no]]) $(id).textContent = words;
+/** Asks for a confirmation before something is lost. */
+export const confirmed = (title, text, yes, no) => new Promise((resolve) => {
+  const dialog = $("confirm");
+  for (const [id, words] of [["confirm-title", title], ["confirm-text", text], ["confirm-yes", yes], ["confirm-no", no]]) $(id).textContent = words;
   dialog.returnValue = "";
-  dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true });
+  dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
   dialog.showModal();
 });
 
@@ -45,15 +45,15 @@ const save = async ({ title, body }) => {
     const changed = await call("PATCH", `notes/${current.note.id}`, { json: { title, body }, headers });
     $("editor").close();
     current.done(changed.body);
-    announce("The note is saved.");
+    notify("Note saved.");
   } catch (problem) {
     if (problem.status !== 412) throw problem;
     $("conflict").hidden = false;
-    $("take-theirs").focus();
+    $("load-theirs").focus();
   }
 };
 
-/** After a conflict: looks at the other version, and goes on from there. */
+/** After a conflict: loads the other version, then calls `act`. */
 const resolve = async (act) => {
   try {
     Object.assign(current, await fetched(current.note.id));
@@ -65,18 +65,18 @@ const resolve = async (act) => {
 };
 
 const editor = { element: $("editor"), fill, forms: wire($("edit-note"), save) };
-$("take-theirs").addEventListener("click", () => resolve(() => {
+$("load-theirs").addEventListener("click", () => resolve(() => {
   fill(current.note);
   $("edit-title").focus();
 }));
 $("keep-mine").addEventListener("click", () => resolve(() => $("edit-note").requestSubmit()));
 
-/** Whether something is typed in the editor that is not saved. */
+/** Whether the editor has unsaved changes. */
 export const isEditing = () => $("editor").open && ($("edit-title").value !== current.note.title || $("edit-body").value !== current.note.body);
 
-/** Closes the editor, unless what was typed is not to be lost. */
+/** Closes the editor; asks first if it has unsaved changes. */
 const leave = async () => {
-  if (isEditing() && !await sure("Leave without saving?", "What you have changed is lost.", "Leave it", "Go on editing")) return;
+  if (isEditing() && !await confirmed("Discard your changes?", "They are not saved.", "Discard", "Keep editing")) return;
   $("editor").close();
 };
 $("editor").addEventListener("keydown", (event) => {
@@ -100,7 +100,7 @@ const remover = {
     await call("DELETE", `notes/${current.note.id}`, { headers: { "if-match": current.etag } });
     $("remover").close();
     current.done();
-    announce("The note is deleted.");
+    notify("Note deleted.");
   }),
 };
 

@@ -1,48 +1,48 @@
-// The factors: asks the service how it is, every two seconds while somebody looks, and shows it.
+// The factors: polls the service, every two seconds while the page is visible, and shows its state.
 
 import { $, ago, clock, count, device, el } from "./dom.js";
-import { ask, on } from "./api.js";
+import { on, send } from "./api.js";
 import { burst, note, showLegend } from "./strip.js";
 
-const OFTEN = 2_000;
-const SELDOM = 30_000;
-/** A question by somebody who is signed in keeps the session alive: it is not asked for who went away. */
-const AWAY = 120_000;
-/** So many sessions have their time told. */
-const SHOWN = 4;
-/** What this page asks by itself, and nobody wants to look for in a log. */
+const VISIBLE_INTERVAL = 2_000;
+const HIDDEN_INTERVAL = 30_000;
+/** After this time without input, requests with the session stop: each would extend it. */
+const AWAY_AFTER = 120_000;
+/** The number of sessions shown. */
+const MAX_SESSIONS = 4;
+/** Requests that the page sends by itself: not worth a search in the logs. */
 const POLLED = /\/(health\/ready|version|live)$/;
 
 let signedIn = false;
-let told = () => {};
+let handlers = {};
 let lastMove = Date.now();
 let live = null;
 let liveAt = 0;
-/** Whether a service is away without which nobody is known. */
+/** Whether a service is down that sessions need. */
 let down = false;
 
-/** Shows what is known to who is signed in, and gives who told it; nobody if it cannot be told now. */
+/** Shows the data of the account; returns the version of the responding instance, or null if there is none now. */
 const liveBy = async () => {
-  if (!signedIn || down || Date.now() - lastMove > AWAY) return null;
+  if (!signedIn || down || Date.now() - lastMove > AWAY_AFTER) return null;
   try {
-    const { body } = await ask("GET", "api/v1/live");
+    const { body } = await send("GET", "api/v1/live");
     if (signedIn) showLive(body);
-    return body.answered_by;
+    return body.served_by;
   } catch (problem) {
     if (problem.type !== "urn:problem:unavailable") throw problem;
     return null;
   }
 };
 
-/** Asks who answers; when signed in, by a session that any instance must know. Gives null if it fails. */
+/** Sends a request and records which instance responded; when signed in, with the session. Returns null if it fails. */
 const probe = async () => {
   try {
-    const by = await liveBy() ?? (await ask("GET", "version")).body;
+    const by = await liveBy() ?? (await send("GET", "version")).body;
     note(by);
     showRelease(by);
     return by;
   } catch (problem) {
-    if (problem.status === 401 && signedIn) told.signedOut();
+    if (problem.status === 401 && signedIn) handlers.signedOut();
     else note(null);
     return null;
   }
@@ -54,32 +54,32 @@ const showLive = (body) => {
   live = body;
   liveAt = Date.now();
   showSessions();
-  $("keys").textContent = `Redis holds ${count(body.redis_keys, "key")}, of everybody and everything.`;
+  $("keys").textContent = `Redis holds ${count(body.redis_keys, "key")} in total.`;
   const { ready, oldest_ready_seconds, dead } = body.queue;
-  const figures = [["jobs waiting", ready], ["oldest waiting", ready ? clock(oldest_ready_seconds) : "–"], ["given up", dead]];
+  const figures = [["jobs waiting", ready], ["oldest waiting", ready ? clock(oldest_ready_seconds) : "–"], ["dead", dead]];
   $("queue").replaceChildren(...figures.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value)))));
   $("emails").replaceChildren(...body.emails.map(({ kind, created_at, sent_at }) => {
     const took = sent_at && ((new Date(sent_at) - new Date(created_at)) / 1000).toFixed(1);
     return row(`Email: ${kind.replaceAll("_", " ")}, ${ago(created_at)}`, sent_at ? `sent in ${took} s` : "waiting", sent_at && "good");
   }));
-  told.sessions(body.sessions);
+  handlers.sessions(body.sessions);
 };
 
-/** Counts down between two answers: Redis told what was left then. */
+/** Counts the expiry of the sessions down between two responses. */
 const showSessions = () => {
   if (!live) return;
   const passed = (Date.now() - liveAt) / 1000;
-  const rows = live.sessions.slice(0, SHOWN).map(({ device: { user_agent, current }, ttl_seconds }) => {
-    // Looking at this page keeps its own session alive.
-    const kept = current && Date.now() - lastMove < AWAY;
-    const left = kept ? `ends ${Math.ceil(ttl_seconds / 60)} min after you leave` : `ends in ${clock(ttl_seconds - passed)}`;
+  const rows = live.sessions.slice(0, MAX_SESSIONS).map(({ device: { user_agent, current }, ttl_seconds }) => {
+    // The requests of this page extend its own session.
+    const kept = current && Date.now() - lastMove < AWAY_AFTER;
+    const left = kept ? `expires ${Math.ceil(ttl_seconds / 60)} min after you leave` : `expires in ${clock(ttl_seconds - passed)}`;
     return row(device(user_agent) + (current ? " (this one)" : ""), left);
   });
-  if (live.sessions.length > SHOWN) rows.push(row(`and ${live.sessions.length - SHOWN} more`, ""));
+  if (live.sessions.length > MAX_SESSIONS) rows.push(row(`and ${live.sessions.length - MAX_SESSIONS} more`, ""));
   $("sessions").replaceChildren(...rows);
 };
 
-const showNobody = () => {
+const showSignedOut = () => {
   live = null;
   $("sessions").replaceChildren(row("Nobody is signed in here", ""));
   $("keys").textContent = "";
@@ -92,32 +92,32 @@ const facts = (where, pairs) => $(where).replaceChildren(...pairs.flatMap(([name
 const showRelease = (by) => {
   facts("release", [["Version", by.version], ["Commit", el("code", {}, by.commit.slice(0, 12))], ["Release", by.release],
     ["Instance", by.instance], ["Started", ago(by.started_at)]]);
-  told.version(by);
+  handlers.version(by);
 };
 
 const NAMES = { postgres: "Postgres", redis: "Redis", mail: "Mail", storage: "Storage", process: "This process" };
-/** What is lost without a service. */
-const LOST = {
-  redis: "Without Redis nobody is known: who signs in and what needs a session must wait, and no session is lost.",
-  mail: "Without mail emails wait in the queue, all else goes on.",
-  storage: "Without storage images must wait, all else goes on.",
+/** What does not work without a service. */
+const WITHOUT = {
+  redis: "Without Redis sign-in and everything that needs a session fails; no session is lost.",
+  mail: "Without mail, emails wait in the queue; everything else works.",
+  storage: "Without storage, images fail; everything else works.",
 };
-const SAID = {
-  ready: "All is well.",
-  "not-ready": "Not ready: this instance gets no requests for now.",
+const STATUS = {
+  ready: "All services are up.",
+  "not-ready": "Not ready: load balancers send this instance no requests.",
 };
 
 const health = async () => {
   let checks = {};
-  let said = "Unreachable: no instance answers.";
+  let text = "Unreachable: no instance responds.";
   try {
-    const { body } = await ask("GET", "health/ready");
+    const { body } = await send("GET", "health/ready");
     ({ checks } = body);
-    const lost = Object.keys(LOST).filter((name) => checks[name]?.status === "down");
-    said = SAID[body.status] ?? ["Degraded.", ...lost.map((name) => LOST[name])].join(" ");
+    const missing = Object.keys(WITHOUT).filter((name) => checks[name]?.status === "down");
+    text = STATUS[body.status] ?? ["Degraded.", ...missing.map((name) => WITHOUT[name])].join(" ");
   } catch (problem) {
     if (problem.checks) ({ checks } = problem);
-    if (problem.status) said = problem.checks ? SAID["not-ready"] : "Unreachable: no instance is ready.";
+    if (problem.status) text = problem.checks ? STATUS["not-ready"] : "Unreachable: no instance is ready.";
   }
   down = checks.redis?.status === "down" || checks.postgres?.status === "down";
   const names = new Set(["postgres", "redis", "mail", "storage", ...Object.keys(checks)]);
@@ -126,48 +126,48 @@ const health = async () => {
     const kind = { up: "good", down: "bad", draining: "bad" }[status];
     return row(NAMES[name] ?? name, (kind === "good" ? "● " : "○ ") + status + (detail ? `: ${detail}` : ""), kind);
   }));
-  // Only what has changed is read out.
-  if ($("ready").textContent !== said) $("ready").textContent = said;
-  $("ready").classList.toggle("bad", said !== SAID.ready);
+  // Screen readers read out each change.
+  if ($("ready").textContent !== text) $("ready").textContent = text;
+  $("ready").classList.toggle("bad", text !== STATUS.ready);
 };
 
 let timer;
-const look = async () => {
+const poll = async () => {
   clearTimeout(timer);
-  // Not always the same number, or a balancer that takes turns would have the same instance answer.
+  // A varying number of requests: with a fixed one, round robin would always pick the same instance.
   await Promise.all([health(), probe(), Math.random() < 0.5 && probe()]);
   showLegend();
   clearTimeout(timer);
-  timer = setTimeout(look, document.hidden ? SELDOM : OFTEN);
+  timer = setTimeout(poll, document.hidden ? HIDDEN_INTERVAL : VISIBLE_INTERVAL);
 };
 
-/** Tells whether somebody is signed in, and looks at once. */
+/** Sets whether somebody is signed in, and polls at once. */
 export const setSignedIn = (now) => {
   signedIn = now;
-  if (!now) showNobody();
-  return look();
+  if (!now) showSignedOut();
+  return poll();
 };
 
-/** Begins to look. `listeners`: `version`, `sessions` and `signedOut` are called with what is seen. */
+/** Starts polling. `listeners` has functions for `version`, `sessions` and `signedOut`. */
 export const start = (listeners) => {
-  told = listeners;
-  on("answer", ({ method, path, status, requestId }) => {
-    const ours = POLLED.test(path);
-    if (!requestId || (ours && $("last").children.length)) return;
+  handlers = listeners;
+  on("response", ({ method, path, status, requestId }) => {
+    const polled = POLLED.test(path);
+    if (!requestId || (polled && $("last").children.length)) return;
     facts("last", [["Last", el("code", {}, `${method} ${path}`)], ["Status", String(status)], ["Id", el("code", {}, requestId)]]);
   });
   for (const event of ["pointermove", "pointerdown", "keydown", "scroll"]) {
     addEventListener(event, () => { lastMove = Date.now(); }, { passive: true });
   }
-  document.addEventListener("visibilitychange", () => document.hidden || look());
+  document.addEventListener("visibilitychange", () => document.hidden || poll());
   setInterval(showSessions, 1_000);
-  const send = $("burst");
-  send.addEventListener("click", async () => {
-    if (send.ariaDisabled === "true") return;
-    send.ariaDisabled = "true";
+  const start = $("burst");
+  start.addEventListener("click", async () => {
+    if (start.ariaDisabled === "true") return;
+    start.ariaDisabled = "true";
     lastMove = Date.now();
     if (await burst(100, probe)) document.dispatchEvent(new Event("survived"));
     showLegend();
-    send.ariaDisabled = "false";
+    start.ariaDisabled = "false";
   });
 };

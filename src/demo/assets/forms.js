@@ -1,20 +1,20 @@
-// Forms: what was wrong stands beside the field it is about, and is read out.
+// Forms: errors are shown beside their fields, and read out by screen readers.
 
 import { el } from "./dom.js";
 import { Problem } from "./api.js";
 
 const sentence = ({ message }) => `${message}${message.includes("most common") ? ". Please choose another" : ""}.`;
 
-/** Shows a problem in an element that is read out: its sentence, its id for whoever looks into the logs, its hint. */
+/** Shows a problem in a live region: its message, the request id of a server error, and its hint. */
 export const showProblem = (where, problem) => {
   if (!(problem instanceof Problem)) throw problem;
   const wait = problem.status === 429 && problem.retryAfter ? ` Try again in ${Math.ceil(problem.retryAfter / 60)} min.` : "";
-  // What went wrong on the other side is looked for in the logs by this.
+  // For a search in the logs.
   const id = problem.status >= 500 && problem.requestId && el("small", {}, "Request ", el("code", {}, problem.requestId));
   const fields = problem.errors.map((error) => `The ${error.field} ${sentence(error)}`);
-  // Fields that are known to be wrong say it better than that some are.
-  const said = fields.length ? fields : [problem.message + wait];
-  where.replaceChildren(...[said.join(" "), id, problem.hint].filter(Boolean));
+  // The errors of fields are clearer than the general message.
+  const texts = fields.length ? fields : [problem.message + wait];
+  where.replaceChildren(...[texts.join(" "), id, problem.hint].filter(Boolean));
   where.scrollIntoView({ block: "nearest" });
 };
 
@@ -23,7 +23,7 @@ const clear = (form) => {
   for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
 };
 
-const tellField = (input, text) => {
+const showError = (input, text) => {
   input.setAttribute("aria-invalid", "true");
   document.getElementById(`${input.id}-error`).textContent = text;
 };
@@ -31,31 +31,31 @@ const tellField = (input, text) => {
 const sender = (form) => form.querySelector("button:not([type])");
 
 const show = (form, problem) => {
-  const told = [];
+  const shown = [];
   const current = form.elements.namedItem("current_password");
   if (current && problem.type === "urn:problem:wrong-password") {
-    tellField(current, "It is not your current password.");
+    showError(current, "It is not your current password.");
     return current.focus();
   }
   for (const error of problem.errors ?? []) {
     const input = form.elements.namedItem(error.field);
     if (!input) continue;
-    tellField(input, `It ${sentence(error)}`);
-    told.push(input);
+    showError(input, `It ${sentence(error)}`);
+    shown.push(input);
   }
-  if (!told.length || told.length < problem.errors.length) showProblem(form.querySelector(".trouble"), problem);
-  (told[0] ?? sender(form)).focus();
+  if (!shown.length || shown.length < problem.errors.length) showProblem(form.querySelector(".trouble"), problem);
+  (shown[0] ?? sender(form)).focus();
 };
 
-/** Tells at each field that must not be empty that it is; whether there is any. */
+/** Shows an error at each required field that is empty; returns whether there is any. */
 const missing = (form) => {
   const empty = [...form.querySelectorAll("[data-missing]")].filter((input) => !(input.type === "password" ? input.value : input.value.trim()));
-  for (const input of empty) tellField(input, input.dataset.missing);
+  for (const input of empty) showError(input, input.dataset.missing);
   empty[0]?.focus();
   return empty.length > 0;
 };
 
-/** Puts a line for its error after each field, and says so to those who hear it. */
+/** Adds an error line after each field, linked by aria-describedby. */
 const prepare = (form) => {
   for (const input of form.querySelectorAll("input:not([hidden], [type=file]), textarea")) {
     const hint = document.getElementById(`${input.id}-hint`);
@@ -69,8 +69,8 @@ const prepare = (form) => {
 };
 
 /**
- * Has a form do `act` with its fields' values, once at a time. What `act` hands to its second parameter is said
- * meanwhile; what it returns, when it is done.
+ * Calls `act` with the values of a form when it is submitted, one submission at a time. `act` shows progress with its
+ * second parameter; the form shows the message that it returns.
  */
 export const wire = (form, act) => {
   prepare(form);
@@ -94,7 +94,7 @@ export const wire = (form, act) => {
       send.removeAttribute("aria-disabled");
     }
   });
-  // What is being put right is not wrong any more.
+  // A field that is edited loses its error.
   form.addEventListener("input", ({ target }) => {
     if (!target.hasAttribute("aria-invalid")) return;
     target.removeAttribute("aria-invalid");

@@ -1,18 +1,18 @@
-// The page: which part of it is shown, and to whom.
+// The page: which view it shows.
 
 import { $ } from "./dom.js";
 import { call, on } from "./api.js";
-import { fillAddress, memory, ownerForms, showDevices, signedOutForms } from "./account.js";
+import { fillEmail, memory, ownerForms, showDevices, signedOutForms } from "./account.js";
 import { setSignedIn, start } from "./factors.js";
 import { isEditing } from "./editor.js";
-import { forget, hasNotes, isTyping, load } from "./notes.js";
+import { clear, hasNotes, isTyping, load } from "./notes.js";
 
-const VIEWS = ["sign-up", "letter", "sign-in", "forgot", "notes"];
+const VIEWS = ["sign-up", "check-email", "sign-in", "forgot", "notes"];
 let signedIn = false;
 
 let shown;
 let tour = memory.get("toured");
-/** Where in the journey somebody is; the last step is over when an instance is gone and others have gone on. */
+/** Shows the current step of the tour; the last one is done when an instance is gone and no request failed. */
 const showStep = () => {
   const at = shown === "notes" ? 2 + hasNotes() : Math.min(VIEWS.indexOf(shown), 2);
   $("steps").hidden = shown === "notes" && tour === "yes";
@@ -28,7 +28,7 @@ const toured = () => {
   showStep();
 };
 
-/** Shows one view; whoever reads with the keyboard or by ear goes on at its title. */
+/** Shows a view, and focuses its title for keyboards and screen readers. */
 const show = (view, { focus = true } = {}) => {
   for (const part of document.querySelectorAll("[data-view]")) part.hidden = part.dataset.view !== view;
   $("welcome").hidden = view === "notes";
@@ -38,25 +38,25 @@ const show = (view, { focus = true } = {}) => {
   if (focus) document.querySelector(`[data-view="${view}"] [tabindex="-1"]`).focus();
 };
 
-/** Shows what the address asks for, as far as it can be shown to whoever is there. */
+/** Shows the view in the URL's fragment, if it fits the state of the session. */
 const follow = (options) => {
-  const asked = location.hash.slice(1);
-  // Places of the page leave the view as it is.
-  if (shown && ["factors", "viii", "main"].includes(asked)) return;
+  const view = location.hash.slice(1);
+  // These are anchors, not views.
+  if (shown && ["factors", "viii", "main"].includes(view)) return;
   if (signedIn) show("notes", options);
-  else if (VIEWS.slice(0, 4).includes(asked)) show(asked, options);
+  else if (VIEWS.slice(0, 4).includes(view)) show(view, options);
   else show(memory.get("known") || memory.get("email") ? "sign-in" : "sign-up", options);
 };
 
-let saying = "";
+let nextMessage = "";
 const go = (view, message = "") => {
-  saying = message;
+  nextMessage = message;
   if (location.hash === `#${view}`) arrive();
   else location.hash = view;
 };
 const arrive = () => {
-  $("message").textContent = saying;
-  saying = "";
+  $("message").textContent = nextMessage;
+  nextMessage = "";
   follow();
 };
 
@@ -66,7 +66,7 @@ const greet = async (options) => {
   memory.set("signed-in", "yes");
   memory.set("known", "yes");
   $("who-email").textContent = body.email;
-  // For managers of passwords, which ask whose a password is.
+  // Password managers need the username beside a password.
   for (const field of document.querySelectorAll("[name=username]")) field.defaultValue = body.email;
   $("message").textContent = "";
   history.replaceState(null, "", location.pathname);
@@ -78,23 +78,23 @@ const signedOut = (message, known = $("who-email").textContent) => {
   if (!signedIn) return;
   signedIn = false;
   memory.set("signed-in", null);
-  forget();
+  clear();
   document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close());
-  // With the session the browser clears its storage, at its leisure: then it is told again what helps whoever comes.
+  // Clear-Site-Data clears the storage, some time after the response: store this again.
   const remember = () => {
     memory.set("known", known ? "yes" : null);
     memory.set("toured", tour);
   };
   remember();
   setTimeout(remember, 1_000);
-  fillAddress(known);
+  fillEmail(known);
   history.replaceState(null, "", "#sign-in");
   show("sign-in");
   $("message").textContent = message;
   setSignedIn(false);
 };
 
-const ELSEWHERE = "You have been signed out: on another device, or because the time was up.";
+const ELSEWHERE = "You have been signed out, from another device or because the session expired.";
 
 signedOutForms({ go, signedIn: () => greet() });
 ownerForms({ signedOut, devicesChanged: () => setSignedIn(true) });
@@ -108,7 +108,7 @@ start({
 on("signed-out", () => signedOut(ELSEWHERE));
 document.addEventListener("notes", showStep);
 document.addEventListener("survived", toured);
-// Signed in in another tab, by the same cookie.
+// Another tab has signed in, with the same cookie.
 addEventListener("storage", ({ key, newValue }) => {
   if (key === "signed-in" && newValue && !signedIn) greet({ focus: false }).catch(() => {});
 });
@@ -117,14 +117,14 @@ addEventListener("beforeunload", (event) => {
   if (isTyping() || isEditing()) event.preventDefault();
 });
 
-fillAddress();
+fillEmail();
 const begin = async () => {
   try {
     if (memory.get("signed-in")) return await greet({ focus: false });
   } catch (problem) {
     if (problem.status !== 401) {
-      // The service does not know now who is there, but will.
-      $("message").textContent = `${problem.message} If you were signed in, you still are: this page tries again by itself.`;
+      // The service cannot read the session now: try again.
+      $("message").textContent = `${problem.message} You are still signed in: this page tries again by itself.`;
       setTimeout(begin, 3_000);
       return;
     }

@@ -1,26 +1,26 @@
 // One note as a card, and its image.
 
-import { announce, button, el, since } from "./dom.js";
+import { notify, button, el, since } from "./dom.js";
 import { Problem, call } from "./api.js";
 import { showProblem } from "./forms.js";
-import { edit, remove, sure } from "./editor.js";
+import { edit, remove, confirmed } from "./editor.js";
 
 let spelling = 0;
 /**
- * The small image. A browser that has shown an image in a page shows it again without asking; the same URL in
- * another spelling makes it ask.
+ * The URL of the preview. Within a page, browsers reuse an image without revalidation; a different spelling of the URL
+ * makes them revalidate it.
  */
 const source = (note) => {
   spelling += 1;
   return `${note.image}?size=preview${"&".repeat(spelling % 50)}`;
 };
 
-const picture = (note) => {
+const thumbnail = (note) => {
   const image = el("img", { src: source(note), alt: `The image of “${note.title}”`, loading: "lazy", width: 160, height: 120 });
-  return el("a", { class: "picture", href: note.image, target: "_blank", rel: "noopener" }, image);
+  return el("a", { class: "thumbnail", href: note.image, target: "_blank", rel: "noopener" }, image);
 };
 
-/** A worker makes the preview in a while: looks for it, and shows it. */
+/** Polls for the preview, which a worker makes, and shows it. */
 export const awaitPreview = async (note, card) => {
   const tag = async (path) => (await call("HEAD", path)).etag;
   const path = `notes/${note.id}/image`;
@@ -33,38 +33,38 @@ export const awaitPreview = async (note, card) => {
   }
 };
 
-/** What is said while an image is on its way. */
+/** The message during an upload. */
 export const SENDING = "Sending the image …";
 
 const KINDS = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
-/** Tells at once what the service would tell when all of it has been sent. A file whose kind is not known may pass. */
+/** Rejects a file before it is sent, as the service would. A file of unknown type passes. */
 export const check = (file) => {
-  if (file.type && !KINDS.includes(file.type)) throw new Problem(415, { detail: `“${file.name}” is not taken: it is no PNG, JPEG, WebP or GIF image.` });
-  if (file.size > 10 * 1024 * 1024) throw new Problem(413, { detail: `“${file.name}” is not taken: it has more than 10 MiB.` });
+  if (file.type && !KINDS.includes(file.type)) throw new Problem(415, { detail: `“${file.name}” is not a PNG, JPEG, WebP or GIF image.` });
+  if (file.size > 10 * 1024 * 1024) throw new Problem(413, { detail: `“${file.name}” is larger than 10 MiB.` });
 };
 
-/** Gives a note its image; answers the note as it then is. */
+/** Uploads the image of a note; returns the changed note. */
 export const putImage = async (note, file) => {
   check(file);
-  // The bytes tell the service what it is; the browser's guess would be by the file's name.
+  // The service detects the type by the bytes; the browser only guesses it by the file name.
   const options = { file, headers: { "content-type": "application/octet-stream" } };
   return (await call("PUT", `notes/${note.id}/image`, options)).body;
 };
 
-/** What can be done about the image. `show(note, name)` shows the note as it now is, with the focus on a control. */
+/** The buttons for the image. `show(note, name)` shows the changed note, with the focus on the named button. */
 const imageControls = (note, trouble, show) => {
   const act = async (work, name, said, meanwhile = "") => {
     try {
       trouble.replaceChildren();
-      announce(meanwhile, { meanwhile: true });
+      notify(meanwhile, { meanwhile: true });
       const changed = await work();
       const card = show(changed, name);
-      announce(said);
+      notify(said);
       if (changed.image) await awaitPreview(changed, card);
     } catch (problem) {
-      announce("");
-      if (note.image) problem.hint = " The image that was there stays.";
+      notify("");
+      if (note.image) problem.hint = " The note keeps its image.";
       showProblem(trouble, problem);
     }
   };
@@ -72,24 +72,24 @@ const imageControls = (note, trouble, show) => {
   const input = el("input", { type: "file", class: "unseen", accept: KINDS, "aria-label": `${word} of “${note.title}”`, "data-name": "file" });
   input.addEventListener("change", () => {
     const [file] = input.files;
-    if (file) act(() => putImage(note, file), "file", note.image ? "The image is replaced." : "The image is added.", SENDING);
-    // Else the same file could not be chosen again after a mistake.
+    if (file) act(() => putImage(note, file), "file", note.image ? "Image replaced." : "Image added.", SENDING);
+    // So that choosing the same file again is a change.
     input.value = "";
   });
-  const take = async () => {
+  const removeImage = async () => {
     await call("DELETE", `notes/${note.id}/image`);
     return { ...note, image: null, updated_at: new Date().toISOString() };
   };
-  const askAndTake = async () => {
-    if (await sure("Remove the image?", `The image of “${note.title}” goes for good.`, "Remove it", "Keep it")) await act(take, "file", "The image is removed.");
+  const confirmRemoval = async () => {
+    if (await confirmed("Remove the image?", `The image of “${note.title}” will be deleted.`, "Remove", "Cancel")) await act(removeImage, "file", "Image removed.");
   };
   return [
     el("label", { class: "file button quiet small" }, word, input),
-    note.image && button("Remove image", `Remove the image of “${note.title}”`, "quiet small", askAndTake),
+    note.image && button("Remove image", `Remove the image of “${note.title}”`, "quiet small", confirmRemoval),
   ];
 };
 
-/** A card that shows itself anew when its note changes; `gone` is called when it is deleted. */
+/** The card of a note, which replaces itself when the note changes; `gone` is called when it is deleted. */
 export const card = (note, gone) => {
   const trouble = el("div", { class: "trouble", role: "alert" });
   const own = el("article", { class: "note", "data-id": note.id });
@@ -103,7 +103,7 @@ export const card = (note, gone) => {
   open.dataset.name = "edit";
   const bin = button("Delete", `Delete “${note.title}”`, "quiet small", () => remove(note, trouble, () => gone(own)));
   own.append(
-    ...[note.image && picture(note)].filter(Boolean),
+    ...[note.image && thumbnail(note)].filter(Boolean),
     el("div", {},
       el("h3", {}, note.title),
       el("p", { class: "times" }, since(note.created_at),

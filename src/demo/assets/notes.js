@@ -1,14 +1,14 @@
-// The list of notes: make one, search, and go on where a page ends.
+// The list of notes: add, search, load the next page.
 
-import { $, announce, count, el } from "./dom.js";
+import { $, notify, count, el } from "./dom.js";
 import { call, newKey } from "./api.js";
 import { showProblem, wire } from "./forms.js";
 import { SENDING, awaitPreview, card, check, putImage } from "./note.js";
 
 let query = "";
 let cursor = null;
-/** The one search whose answer still counts. */
-let asking = new AbortController();
+/** Aborts the last request when a newer one starts. */
+let request = new AbortController();
 
 const item = (note) => el("li", {}, card(note, gone));
 
@@ -17,28 +17,28 @@ const gone = (own) => {
   const next = li.nextElementSibling ?? li.previousElementSibling;
   li.remove();
   (next?.querySelector("button") ?? $("new-note-title")).focus();
-  tell();
+  showCount();
 };
 
-const tell = () => {
+const showCount = () => {
   const shown = $("notes").children.length;
   const more = cursor ? ", and there are more" : "";
   $("more").hidden = !cursor;
   if (shown) $("found").textContent = query ? `${count(shown, "note")} with “${query}”${more}` : `${count(shown, "note")}${more}`;
-  else $("found").textContent = query ? `Nothing found for “${query}”. Words are found by their beginnings: a shorter one may do.` : "No notes yet. The first one is a title away.";
-  // Whoever searches wants to see what is found.
+  else $("found").textContent = query ? `No notes found for “${query}”. The search matches whole words, and the last one by its beginning.` : "No notes yet.";
+  // During a search only the results are shown.
   $("new").hidden = Boolean(query);
   $("all").hidden = !query;
   document.dispatchEvent(new Event("notes"));
 };
 
-/** Whether any note is shown, or looked for among others. */
+/** Whether the account has notes. */
 export const hasNotes = () => Boolean(query || $("notes").children.length);
 
 const page = async (after) => {
-  asking.abort();
-  asking = new AbortController();
-  const { signal } = asking;
+  request.abort();
+  request = new AbortController();
+  const { signal } = request;
   const parameters = new URLSearchParams({ limit: 10, ...(query && { q: query }), ...(after && { cursor: after }) });
   try {
     const { body } = await call("GET", `notes?${parameters}`, { signal });
@@ -55,12 +55,12 @@ export const load = async () => {
   const items = await page(null);
   if (!items) return;
   $("notes").replaceChildren(...items);
-  tell();
+  showCount();
 };
 
-/** Forgets what one account has, before another sees the page. */
-export const forget = () => {
-  asking.abort();
+/** Clears the data of the account, before another one signs in. */
+export const clear = () => {
+  request.abort();
   query = "";
   cursor = null;
   $("q").value = "";
@@ -74,7 +74,7 @@ $("more").addEventListener("click", async () => {
   const items = await page(cursor);
   if (!items) return;
   $("notes").append(...items);
-  tell();
+  showCount();
   items[0]?.querySelector("button").focus();
 });
 
@@ -124,10 +124,10 @@ $("new-image").addEventListener("change", () => {
   nameImage();
 });
 
-/** Whether something is typed for a new note that is not added. */
+/** Whether the form has an unsaved new note. */
 export const isTyping = () => Boolean($("new-note-title").value || $("new-note-body").value);
 
-// The same key for the same note, however often it has to be sent.
+// A retry of the same note has the same key.
 let key = null;
 $("new-note").addEventListener("input", () => {
   key = null;
@@ -151,9 +151,9 @@ const form = wire($("new-note"), async ({ title, body }, say) => {
   $("new-note-title").focus();
   const added = item(note);
   $("notes").prepend(added);
-  tell();
+  showCount();
   if (note.image) awaitPreview(note, added).catch(() => {});
-  announce(`“${note.title}” is added${trouble ? ", without its image" : ""}.`);
-  // The note is there: what is wrong with the image is told where it can be chosen again.
+  notify(`“${note.title}” added${trouble ? ", without its image" : ""}.`);
+  // The note exists: show the error of the image on its card, where another can be chosen.
   if (trouble) showProblem(added.querySelector(".trouble"), trouble);
 });

@@ -1,6 +1,6 @@
-//! Images from anyone, recognized by their bytes, decoded within bounds and encoded again: the output is upright,
-//! in sRGB, and has no metadata. JPEG and WebP without an alpha channel become JPEG, everything else becomes PNG;
-//! an animation becomes its first frame.
+//! Untrusted images: recognized by their bytes, decoded within limits and encoded again. The output is upright, in
+//! sRGB, and has no metadata. JPEG and WebP without an alpha channel become JPEG, everything else becomes PNG; an
+//! animation becomes its first frame.
 
 use std::io::Cursor;
 
@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 #[cfg(test)]
 mod tests;
 
-/// The most bytes an upload may have.
+/// The maximum size of an upload, in bytes.
 pub const MAX_BYTES: usize = 10 << 20;
 /// The longest side of an image, in pixels.
 pub const FULL: u32 = 2_560;
@@ -21,32 +21,32 @@ pub const FULL: u32 = 2_560;
 pub const PREVIEW: u32 = 320;
 const MAX_SIDE: u32 = 16_384;
 const MAX_PROFILE: usize = 1 << 20;
-/// In bytes, to decode one image. Measured: a progressive JPEG of 12 megapixels takes 103 MiB, a common one of 24
-/// takes 77; together with [`MAX_HELD`] ten uploads took `web` at most 138 MiB more than it has when idle.
+/// The memory to decode one image, in bytes. Measured: a progressive JPEG of 12 megapixels needs 103 MiB, a baseline
+/// one of 24 megapixels 77; ten uploads at once need at most 138 MiB more than an idle `web`, [`MAX_HELD`] included.
 const MAX_MEMORY: u64 = 110 << 20;
-/// In MiB, for the uploads that wait and those that are stored.
+/// The memory for uploads that wait or are being stored, in MiB.
 const MAX_HELD: usize = 24;
 
-// Statics, since they bound the memory of this process, and hold nothing of an attached service.
+// Statics, as they limit the memory of this process, and hold no state of a service.
 static HELD: Semaphore = Semaphore::const_new(MAX_HELD);
 static DECODING: Semaphore = Semaphore::const_new(1);
 
-/// Why an image is rejected, as a sentence for people.
+/// Why an image is rejected, as a message for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "its sentence documents a variant")]
 pub enum Rejection {
-    #[error("The content is no PNG, JPEG, WebP or GIF image.")]
+    #[error("The content is not a PNG, JPEG, WebP or GIF image.")]
     NotAnImage,
     #[error(
         "must have at most 30 megapixels and 16,384 pixels on a side: \
          12 as a progressive JPEG, and fewer if it is transparent, animated or of 16 bits"
     )]
     TooLarge,
-    #[error("is a lossless WebP of too many bytes: please send it as PNG")]
+    #[error("is a lossless WebP that is too large: please send it as PNG")]
     TooLossless,
     #[error("is a CMYK image: please send it in RGB")]
     Cmyk,
-    #[error("is damaged or not complete")]
+    #[error("is damaged or incomplete")]
     Damaged,
 }
 
@@ -67,28 +67,28 @@ pub struct Image {
     pub height: u32,
     /// The encoded image.
     pub bytes: Vec<u8>,
-    /// Kept as long as the bytes are.
+    /// Released with the bytes.
     _permit: Option<Permit>,
 }
 
-/// The right to hold an image in memory.
+/// A permit to hold an image in memory.
 pub type Permit = SemaphorePermit<'static>;
 
-/// Waits until there is memory to hold so many bytes.
+/// Waits for a permit to hold this many bytes.
 pub async fn permit(bytes: usize) -> Permit {
     let mib = bytes.div_ceil(1 << 20).clamp(1, MAX_HELD) as u32;
     HELD.acquire_many(mib).await.expect("this semaphore is never closed")
 }
 
-/// The image, with its longer side scaled down to `longest`. Errors: a rejection.
+/// Decodes and encodes an image, with its longer side scaled down to `longest`. Errors: the image is rejected.
 pub async fn normalize(bytes: Bytes, longest: u32, permit: Permit) -> Result<Image, Rejection> {
     let decoding = DECODING.acquire().await.expect("this semaphore is never closed");
-    // The permits go along: the work goes on when the request is dropped.
+    // Moves the permits: the work runs on when the request is dropped.
     let work = tokio::task::spawn_blocking(move || {
         let _decoding = decoding;
         render(bytes, longest).map(|image| Image { _permit: Some(permit), ..image })
     });
-    // A decoder that panics has met a damaged image.
+    // A decoder that panics has a damaged image.
     work.await.unwrap_or(Err(Rejection::Damaged))
 }
 
@@ -100,7 +100,7 @@ fn render(bytes: Bytes, longest: u32) -> Result<Image, Rejection> {
 }
 
 fn decode(mut bytes: Bytes, format: ImageFormat, longest: u32) -> Result<DynamicImage, Rejection> {
-    // What decoding takes beside the pixels that come out: bytes per pixel, and bytes of code tables.
+    // What decoding needs beside the decoded pixels: bytes per pixel, and bytes of code tables.
     let (per_pixel, tables) = match format {
         ImageFormat::Png => (0, 0),
         ImageFormat::Gif => (4, 0),
@@ -110,7 +110,7 @@ fn decode(mut bytes: Bytes, format: ImageFormat, longest: u32) -> Result<Dynamic
     };
     let mut limits = Limits::no_limits();
     (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
-    // For a PNG's texts and profile.
+    // The limit of a PNG's texts and profile.
     limits.max_alloc = Some(MAX_BYTES as u64);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits.clone());
@@ -126,7 +126,7 @@ fn decode(mut bytes: Bytes, format: ImageFormat, longest: u32) -> Result<Dynamic
         _ if memory + tables > MAX_MEMORY => return Err(Rejection::TooLossless),
         _ => {}
     }
-    // For a GIF's frame, which is put on the canvas.
+    // A GIF's frame, which is then drawn on the canvas.
     limits.max_alloc = Some(decoder.total_bytes());
     decoder.set_limits(limits)?;
     let orientation = decoder.orientation()?;
@@ -142,9 +142,9 @@ fn decode(mut bytes: Bytes, format: ImageFormat, longest: u32) -> Result<Dynamic
     Ok(image)
 }
 
-/// Converts colors from their profile to sRGB; None if the profile is not understood, and the colors stay.
+/// Converts colors from their profile to sRGB. None: the profile is not supported, and the colors stay.
 fn to_srgb(image: &mut DynamicImage, profile: &[u8]) -> Option<()> {
-    // A CMYK profile would be accepted for the four channels of RGBA.
+    // RGB only: moxcms would accept a CMYK profile for the four channels of RGBA.
     let profile = ColorProfile::new_from_slice(profile).ok().filter(|it| it.color_space == DataColorSpace::Rgb)?;
     let (layout, samples): (_, &mut [u8]) = match image {
         DynamicImage::ImageRgb8(image) => (Layout::Rgb, image),
@@ -157,7 +157,7 @@ fn to_srgb(image: &mut DynamicImage, profile: &[u8]) -> Option<()> {
     transform.transform(&colors, samples).ok()
 }
 
-/// An image of our own, as JPEG. Errors: it cannot be encoded.
+/// Encodes a trusted image as JPEG. Errors: it cannot be encoded.
 pub fn drawn(image: &DynamicImage) -> Result<Image, Rejection> {
     Ok(encode(image, true)?)
 }
@@ -172,8 +172,8 @@ fn encode(image: &DynamicImage, jpeg: bool) -> ImageResult<Image> {
     Ok(Image { content_type, width: image.width(), height: image.height(), bytes, _permit: None })
 }
 
-/// The bytes per pixel that the decoder keeps until a JPEG's last scan, if it has more than one.
-/// Errors: it is CMYK, or it ends early, which the decoder would accept and fill with gray.
+/// The bytes per pixel that the decoder keeps until the last scan of a JPEG with several. Errors: it is CMYK, or
+/// truncated, which the decoder would accept and fill with gray.
 fn jpeg_cost(bytes: &[u8]) -> Result<u64, Rejection> {
     let (mut rest, mut components, mut progressive) = (bytes.get(2..).unwrap_or_default(), 0, false);
     while let [0xff, marker, high, low, segment @ ..] = rest {
@@ -202,9 +202,9 @@ fn jpeg_cost(bytes: &[u8]) -> Result<u64, Rejection> {
     Err(Rejection::Damaged)
 }
 
-/// The bytes per pixel that the decoder needs for a WebP's planes and frames, and the bytes of its code tables: up
-/// to 360 for each byte of lossless data. Removes what follows the image, which the decoder would read. None if it
-/// ends early.
+/// The bytes per pixel that the decoder needs for a WebP's planes and frames, and the bytes of its code tables: up to
+/// 360 per byte of lossless data. Removes the data after the image, which the decoder would read. None: it is
+/// truncated.
 fn webp_cost(bytes: &mut Bytes) -> Option<(u64, u64)> {
     let length = |bytes: &[u8], at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize);
     let end = length(bytes, 4)?.checked_add(8).filter(|end| *end <= bytes.len())?;

@@ -1,4 +1,4 @@
-//! Good images come out upright, bare and in the colors they had, bad ones not at all, and none harms the process.
+//! Valid images are normalized and keep their colors, invalid ones are rejected, and none harms the process.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::time::{Duration, Instant};

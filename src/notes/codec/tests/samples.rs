@@ -5,7 +5,7 @@ use std::io::Cursor;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
-/// What must not come out, whatever went in.
+/// Bytes that no normalized image may contain.
 pub const HIDDEN: &[u8] = b"PK\x03\x04<script>alert(1)</script>%PDF-1.7<?php phpinfo();";
 
 /// An image that no rotation or flip leaves as it is.
