@@ -46,7 +46,7 @@ pub(crate) fn code(error: &(dyn std::error::Error + 'static)) -> u8 {
 
 /// Parses the program's arguments; exits after `--help`, `--version` or an invalid one.
 pub fn parse<A: Parser>() -> A {
-    let matches = named(A::command()).get_matches();
+    let matches = with_name(A::command()).get_matches();
     A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
@@ -73,11 +73,11 @@ pub async fn seed(config: &Config, given: bool) -> Result<String, Error> {
 
 /// Handles `--help` and `--version` of a program that has no other argument, and rejects others.
 pub fn describe(about: &'static str) {
-    named(Command::new("app").about(about)).get_matches();
+    with_name(Command::new("app").about(about)).get_matches();
 }
 
 /// The command with the program's name, not the package's, and its version, which needs no config.
-fn named(command: Command) -> Command {
+fn with_name(command: Command) -> Command {
     let program = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
     let release::Version { version, commit, release, .. } = release::of("admin");

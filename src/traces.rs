@@ -119,7 +119,7 @@ impl Span {
     }
 
     /// Ends a request's span.
-    pub fn answered(self, status: u16) {
+    pub fn responded(self, status: u16) {
         if let Some(mut span) = self.exported {
             span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
             if status >= 500 {

@@ -30,18 +30,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    app::admin::run(act)
+    app::admin::run(run)
 }
 
-async fn act(command: Command, config: Config) -> Result<String, Box<dyn Error>> {
+async fn run(command: Command, config: Config) -> Result<String, Box<dyn Error>> {
     let (db, redis) = (Postgres::new(&config)?, Redis::new(&config)?);
-    let (mut tx, mut answer) = (db.begin().await?, "done".to_owned());
+    let (mut tx, mut output) = (db.begin().await?, "done".to_owned());
     let signed_out = match command {
         Command::Create { email, password: given } => {
             let password = app::admin::password(given)?;
             let created = accounts::create(&mut tx, &email, password.clone()).await?;
             created.ok_or("the email has an account already")?;
-            answer = if given { answer } else { format!("password: {password}\ndone") };
+            output = if given { output } else { format!("password: {password}\ndone") };
             None
         }
         Command::Enable { email } => store::set_disabled(&mut tx, &email, false).await?.map(|_| None).ok_or(UNKNOWN)?,
@@ -58,5 +58,5 @@ async fn act(command: Command, config: Config) -> Result<String, Box<dyn Error>>
         sessions::store::revoke_all(&redis, account).await?;
     }
     tx.commit().await?;
-    Ok(answer)
+    Ok(output)
 }

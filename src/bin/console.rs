@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             let Some(line) = lines.next().transpose()? else {
                 return Ok(String::new());
             };
-            match answer(&mut connection, line.trim(), args.write).await {
+            match execute(&mut connection, line.trim(), args.write).await {
                 Err(error) if interactive => eprintln!("error: {error}"),
                 result => result?,
             }
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     })
 }
 
-async fn answer(connection: &mut PgConnection, sql: &str, write: bool) -> Result<(), Error> {
+async fn execute(connection: &mut PgConnection, sql: &str, write: bool) -> Result<(), Error> {
     if sql.is_empty() {
         return Ok(());
     }

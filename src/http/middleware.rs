@@ -100,16 +100,16 @@ async fn observe(
     let context = Context { request_id: Some(request_id), traceparent: trace.traceparent() };
     remove_host(&mut request);
 
-    let answer = async {
-        let answer = AssertUnwindSafe(with_timeouts(app, request, service)).catch_unwind().await;
-        let response = answer.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response());
+    let handled = async {
+        let result = AssertUnwindSafe(with_timeouts(app, request, service)).catch_unwind().await;
+        let response = result.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response());
         let (status, elapsed) = (response.status().as_u16(), start.elapsed().as_secs_f64());
         tracing::info!(status, latency_ms = (elapsed * 1e6).round() / 1e3, "request");
         metrics::observe_request(method.as_str(), route, status, elapsed);
-        trace.answered(status);
+        trace.responded(status);
         response
     };
-    let mut response = context::scope(context, answer.instrument(span)).await;
+    let mut response = context::scope(context, handled.instrument(span)).await;
     if let Ok(request_id) = header {
         response.headers_mut().insert(&REQUEST_ID, request_id);
     }

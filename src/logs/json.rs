@@ -40,6 +40,6 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Json {
                 fields.join(outer);
             }
         }
-        let _ = Stdout.write_all(&fields.whole(metadata.target()));
+        let _ = Stdout.write_all(&fields.complete(metadata.target()));
     }
 }

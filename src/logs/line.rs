@@ -20,7 +20,7 @@ pub(super) fn line(level: &str, message: &str, field: &'static str, value: impl 
     let mut fields = Fields::line(level);
     fields.add("message", message);
     fields.add(field, value);
-    fields.whole(module_path!())
+    fields.complete(module_path!())
 }
 
 /// The fields of a span, each as `,"name":value`; or a line, which starts with timestamp and level.
@@ -46,7 +46,7 @@ impl Fields {
     }
 
     /// Completes a line with the fields that every line has.
-    pub(super) fn whole(mut self, target: &str) -> Vec<u8> {
+    pub(super) fn complete(mut self, target: &str) -> Vec<u8> {
         // A static, as it is the same for every line.
         static TAIL: OnceLock<String> = OnceLock::new();
         let tail = TAIL.get_or_init(|| {

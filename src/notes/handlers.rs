@@ -95,7 +95,7 @@ pub(super) async fn update(
     let note = store::update(&app.db, current.account_id, id, &seen, title.as_deref(), body.as_deref()).await?;
     match note {
         Some(note) => Ok(note),
-        None => Err(missed(&app, current.account_id, id).await?),
+        None => Err(not_changed(&app, current.account_id, id).await?),
     }
 }
 
@@ -109,11 +109,11 @@ pub(super) async fn destroy(
     if store::delete(&app.db, current.account_id, id, &seen).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
-    Err(missed(&app, current.account_id, id).await?)
+    Err(not_changed(&app, current.account_id, id).await?)
 }
 
 /// The problem when no row was changed: the note does not exist, or has another version.
-async fn missed(app: &App, account_id: Uuid, id: Uuid) -> Result<Problem> {
+async fn not_changed(app: &App, account_id: Uuid, id: Uuid) -> Result<Problem> {
     let found = store::find(&app.db, account_id, id).await?;
     Ok(found.map_or(Problem::NotFound, |_| PRECONDITION_FAILED))
 }

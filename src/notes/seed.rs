@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage};
 use uuid::Uuid;
 
-use super::codec::{Image, drawn};
+use super::codec::{Image, to_jpeg};
 use super::{fields::Draft, image_store, jobs::PreviewImage, objects, store};
 use crate::services::postgres::{Postgres, Transaction};
 use crate::{config::Config, jobs, services::s3::Storage};
@@ -58,7 +58,7 @@ fn draw(number: u32) -> Result<Image, Error> {
         let light = if layer > 0.0 { 0.72 - 0.17 * layer } else { 0.95 - 0.2 * y };
         color(hue + 0.03 * layer, if sun && layer == 0.0 { 1.0 } else { light })
     });
-    Ok(drawn(&image.into())?)
+    Ok(to_jpeg(&image.into())?)
 }
 
 /// A soft color of a hue and a lightness, each from 0 to 1.

@@ -62,11 +62,11 @@ impl State {
         // Dropped after `unanswered`: its connection returns to the pool after connections became suspect.
         let query = pin!(query);
         let mut unanswered = Unanswered(Some(self));
-        let answer = timeout(limit, query).await;
-        if answer.is_ok() {
+        let result = timeout(limit, query).await;
+        if result.is_ok() {
             unanswered.0 = None;
         }
-        answer.unwrap_or_else(|_| Err(io::Error::new(TimedOut, "Postgres timed out").into()))
+        result.unwrap_or_else(|_| Err(io::Error::new(TimedOut, "Postgres timed out").into()))
     }
 }
 
@@ -163,10 +163,10 @@ impl Transaction {
     }
 }
 
-type Answer = Either<PgQueryResult, PgRow>;
+type Fetched = Either<PgQueryResult, PgRow>;
 
 /// Buffers all rows before the stream starts: the timeout is for the whole result.
-fn buffered<'e>(rows: impl Future<Output = sqlx::Result<Vec<Answer>>> + Send + 'e) -> BoxStream<'e, sqlx::Result<Answer>> {
+fn buffered<'e>(rows: impl Future<Output = sqlx::Result<Vec<Fetched>>> + Send + 'e) -> BoxStream<'e, sqlx::Result<Fetched>> {
     stream::once(rows).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
 }
 
@@ -176,7 +176,7 @@ macro_rules! executor {
         impl<'c> Executor<'c> for $type {
             type Database = sqlx::Postgres;
 
-            fn fetch_many<'e, 'q: 'e, E>($self, query: E) -> BoxStream<'e, sqlx::Result<Answer>>
+            fn fetch_many<'e, 'q: 'e, E>($self, query: E) -> BoxStream<'e, sqlx::Result<Fetched>>
             where 'c: 'e, E: 'q + Execute<'q, sqlx::Postgres> {
                 buffered($timeout($inner.fetch_many(query).try_collect()))
             }
@@ -220,14 +220,14 @@ impl Probe {
             };
             ask(connection).await
         };
-        let answer = state.timeout(PROBE_TIMEOUT, asked).await;
-        let refuses = matches!(&answer, Err(sqlx::Error::Io(error)) if error.kind() != TimedOut);
+        let result = state.timeout(PROBE_TIMEOUT, asked).await;
+        let refuses = matches!(&result, Err(sqlx::Error::Io(error)) if error.kind() != TimedOut);
         state.refuses.store(refuses, Ordering::Relaxed);
-        if answer.is_err() {
+        if result.is_err() {
             state.suspect();
             self.connection = None;
         }
-        answer
+        result
     }
 }
 

@@ -158,7 +158,7 @@ fn to_srgb(image: &mut DynamicImage, profile: &[u8]) -> Option<()> {
 }
 
 /// Encodes a trusted image as JPEG. Errors: it cannot be encoded.
-pub fn drawn(image: &DynamicImage) -> Result<Image, Rejection> {
+pub fn to_jpeg(image: &DynamicImage) -> Result<Image, Rejection> {
     Ok(encode(image, true)?)
 }
 

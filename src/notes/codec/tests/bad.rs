@@ -53,7 +53,7 @@ fn other_types() -> Vec<(String, Vec<u8>, Rejection)> {
 
 /// Each type at many offsets, past its magic bytes.
 fn truncated() -> Vec<(String, Vec<u8>, Rejection)> {
-    let truncated = whole().into_iter().flat_map(|(name, bytes)| {
+    let truncated = samples().into_iter().flat_map(|(name, bytes)| {
         (0..16).map(move |part| {
             let end = 12 + part * (bytes.len() - 16) / 16;
             (format!("{name} truncated to {end}"), bytes[..end].to_vec(), Damaged)

@@ -176,7 +176,7 @@ fn what_is_hidden_does_not_come_out() {
         ("gif comment", [&gif[..gif.len() - 1], b"\x21\xfe", &comment, b"\x3b"].concat()),
         ("webp chunk", riff(&[&webp()[12..], &riff_chunk(b"heLo", HIDDEN)].concat())),
     ];
-    hiding.extend(whole().map(|(name, bytes)| (name, [&bytes, HIDDEN].concat())));
+    hiding.extend(samples().map(|(name, bytes)| (name, [&bytes, HIDDEN].concat())));
     hiding.push(("webp exif", [&with_exif(ImageFormat::WebP, &webp(), 1), HIDDEN].concat()));
     for (name, bytes) in hiding {
         assert!(holds(&bytes, HIDDEN));
@@ -209,7 +209,7 @@ fn no_mutation_panics_or_hangs() {
         state ^= state << 17;
         (state >> 11) as usize % below
     };
-    let mut images: Vec<_> = whole().into_iter().map(|(_, bytes)| bytes).collect();
+    let mut images: Vec<_> = samples().into_iter().map(|(_, bytes)| bytes).collect();
     images.extend([lossy_webp(), with_exif(ImageFormat::WebP, &webp(), 6), gif_of(3), jpeg_of(0xc2, 64, 48, 3)]);
     images.extend(profiled(&drawing(8, 8), &wide()));
     for round in 0..4_000 {

@@ -44,7 +44,7 @@ pub fn lossy_webp() -> Vec<u8> {
 }
 
 /// The four types.
-pub fn whole() -> [(&'static str, Vec<u8>); 4] {
+pub fn samples() -> [(&'static str, Vec<u8>); 4] {
     [("png", png()), ("jpeg", jpeg()), ("webp", webp()), ("gif", gif())]
 }
 
