@@ -147,7 +147,7 @@ impl Demo {
         self.compose_ok(&["ps", "-q", service]).lines().map(str::to_owned).collect()
     }
 
-    /// The log lines of the last minute above INFO.
+    /// The log lines of the last minute that are not INFO.
     pub fn warnings(&self) -> String {
         let logs =
             self.compose(&["logs", "--no-log-prefix", "--since", "60s", "web", "worker", "balancer", "redis"]).out;
@@ -215,7 +215,7 @@ impl Load {
     /// Stops, and returns the number of requests and the failures.
     pub async fn stop(self) -> (usize, Vec<String>) {
         self.stop.cancel();
-        let all = self.requests.await.expect("the load ends");
+        let all = self.requests.await.expect("the load does not panic");
         (all.len(), all.into_iter().flatten().collect())
     }
 }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 #[tokio::test]
 async fn the_page_keeps_working_when_a_web_is_killed() {
-    let stage = Stage::set().await;
+    let stage = Stage::new().await;
     let (browser, ada) = (stage.browser().await, stage.account().await);
     let top = |id| format!("document.getElementById('{id}').getBoundingClientRect().top");
     let below = &format!("Math.round({} - {})", top("burst"), top("strip"));
@@ -74,7 +74,7 @@ async fn the_page_shows_when_a_service_fails_and_recovers() {
 
 #[tokio::test]
 async fn large_and_unsupported_images_are_rejected_before_the_upload() {
-    let stage = Stage::set().await;
+    let stage = Stage::new().await;
     let (browser, ada) = (stage.browser().await, stage.account().await);
     let file = stage.deploy.dir().join("large.png");
     std::fs::write(&file, vec![0; (10 << 20) + 1]).expect("a file");
@@ -101,7 +101,7 @@ async fn large_and_unsupported_images_are_rejected_before_the_upload() {
 
 #[tokio::test]
 async fn a_note_is_added_when_its_image_is_rejected() {
-    let stage = Stage::set().await;
+    let stage = Stage::new().await;
     let (browser, ada) = (stage.browser().await, stage.account().await);
     let file = stage.deploy.dir().join("words.png");
     std::fs::write(&file, "not an image").expect("a file");
@@ -128,7 +128,7 @@ async fn a_note_is_added_when_its_image_is_rejected() {
 
 #[tokio::test]
 async fn leaving_unsaved_text_asks_for_confirmation() {
-    let stage = Stage::set().await;
+    let stage = Stage::new().await;
     let (browser, ada) = (stage.browser().await, stage.account().await);
     let asks = "!dispatchEvent(new Event('beforeunload', { cancelable: true }))";
     sign_in(&browser, &ada).await;
@@ -151,7 +151,7 @@ async fn leaving_unsaved_text_asks_for_confirmation() {
 
 #[tokio::test]
 async fn a_reloaded_page_asks_for_the_password_again() {
-    let stage = Stage::set().await;
+    let stage = Stage::new().await;
     let (browser, ada) = (stage.browser().await, Account::new());
     sign_up(&browser, &ada).await;
 

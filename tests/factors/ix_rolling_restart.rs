@@ -42,7 +42,7 @@ async fn no_request_fails_during_three_rolling_restarts() {
     }
     stop.cancel();
 
-    let (sent, failed) = load.await.expect("the load ends");
+    let (sent, failed) = load.await.expect("the load does not panic");
     assert!(sent >= REQUESTS, "only {sent} requests were sent");
     assert_eq!(failed, Vec::<String>::new(), "of {sent}: {warnings:#?}");
 }
@@ -67,7 +67,7 @@ fn load(ada: Client, balancer: &Balancer, stop: CancellationToken) -> JoinHandle
         let sent = requests.len();
         let mut failed = Vec::new();
         for request in requests {
-            failed.extend(request.await.expect("a request ends"));
+            failed.extend(request.await.expect("a request does not panic"));
         }
         (sent, failed)
     })

@@ -93,7 +93,8 @@ async fn a_killed_workers_email_is_taken_over() {
 async fn rejected(reply: &'static str) -> (Deploy, Account, String) {
     let deploy = Deploy::new().await;
     let (web, account) = (deploy.web().await, Account::new());
-    let mut worker = deploy.copy().with("SMTP_URL", &rejecting(reply).await).worker();
+    let copy = deploy.copy().with("SMTP_URL", &rejecting(reply).await);
+    let mut worker = copy.worker();
     Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
     let listed = until("the reply is recorded", SOON, async || {
         let listed = deploy.run("jobs", &["list"]).await.out;
