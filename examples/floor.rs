@@ -1,7 +1,7 @@
-//! The least that a program on the same libraries costs, for `script/bench` to compare with.
+//! The floor that `script/bench` compares with, its baseline: a minimal program on the same libraries.
 //!
-//! On `PORT`: `/health/live` answers a static text; `/read` makes the two round trips of a signed-in read, to
-//! the Redis of `REDIS_URL` and the migrated Postgres of `DATABASE_URL`. No middleware, no log, no limits.
+//! On `PORT`: `/health/live` returns a static text; `/read` makes the two round trips of a signed-in read, to the
+//! Redis of `REDIS_URL` and the migrated Postgres of `DATABASE_URL`. It has no middleware, no log and no limits.
 
 use std::env;
 use std::error::Error;
@@ -16,10 +16,10 @@ use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 
-type Failure = Box<dyn Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> Result<(), BoxError> {
     let client = redis::Client::open(env::var("REDIS_URL")?)?;
     let redis = ConnectionManager::new(client).await?;
     let set = redis::cmd("SET").arg("floor").arg("x".repeat(200)).take();
@@ -47,7 +47,7 @@ async fn read(State((redis, db, row)): State<Handles>) -> (StatusCode, String) {
     }
 }
 
-async fn round_trips(mut redis: ConnectionManager, db: &PgPool, row: i64) -> Result<String, Failure> {
+async fn round_trips(mut redis: ConnectionManager, db: &PgPool, row: i64) -> Result<String, BoxError> {
     let mut getex = redis::cmd("GETEX");
     let getex = getex.arg("floor").arg("EX").arg(1_800);
     let _: Option<String> = getex.query_async(&mut redis).await?;

@@ -1,7 +1,7 @@
 //! An S3 server over a directory, for `script/dev` and the tests, on 127.0.0.1 alone.
 //!
-//! `S3_PORT` is where it listens, `S3_ROOT` the directory it serves, `S3_BUCKET` the bucket it makes there, and
-//! `S3_ACCESS_KEY` with `S3_SECRET_KEY` are the one pair of keys it accepts.
+//! It listens on `S3_PORT`, serves the directory `S3_ROOT`, creates the bucket `S3_BUCKET` there, and accepts one pair
+//! of keys: `S3_ACCESS_KEY` and `S3_SECRET_KEY`.
 
 use std::{
     env,
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let port: u16 = var("S3_PORT")?.parse()?;
     let root = PathBuf::from(var("S3_ROOT")?);
-    make_bucket(&root, &var("S3_BUCKET")?)?;
+    create_bucket(&root, &var("S3_BUCKET")?)?;
 
     let files = FileSystem::new(root).map_err(|error| format!("S3_ROOT: {error:?}"))?;
     let mut service = S3ServiceBuilder::new(files);
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         let (socket, _) = listener.accept().await?;
         let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service.clone());
         tokio::spawn(async move {
-            // A client that hangs up is its own affair.
+            // An error here means that the client closed the connection.
             let _ = connection.await;
         });
     }
@@ -43,6 +43,6 @@ fn var(name: &str) -> Result<String, String> {
     env::var(name).map_err(|_| format!("{name} is not set"))
 }
 
-fn make_bucket(root: &Path, bucket: &str) -> Result<(), String> {
+fn create_bucket(root: &Path, bucket: &str) -> Result<(), String> {
     std::fs::create_dir_all(root.join(bucket)).map_err(|error| format!("S3_ROOT: {error}"))
 }

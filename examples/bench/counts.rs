@@ -1,7 +1,7 @@
-//! Counts what one request costs: its system calls, and its instructions in user space. Unlike times, counts are the
-//! same on a busy machine as on an idle one.
+//! Counts the system calls and the user-space instructions per request. Unlike times, counts do not depend on the load
+//! of the machine.
 //!
-//! One client asks over one connection and one thread answers, so that no thread is woken by chance.
+//! One client sends over one connection and one thread serves it, so that no thread wake-ups vary between runs.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -10,19 +10,19 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::server::{Client, Server, get};
-use crate::{Result, tell};
+use crate::{Result, report};
 
-/// Turns of requests, of which the least counts: a new connection to Postgres falls into one of them, and costs as
-/// much as two hundred requests.
-const TURNS: usize = 9;
+/// Rounds of requests, of which the minimum counts: a new connection to Postgres during a round costs as much as two
+/// hundred requests.
+const ROUNDS: usize = 9;
 const REQUESTS: u32 = 500;
-/// Until the pool of Postgres has grown to what one client needs, and no connection of it is in doubt: each is for ten
-/// seconds after Postgres was slow to answer, as it seems to be to a process that starts under callgrind.
+/// Until the Postgres pool has as many connections as one client needs, and Postgres is no longer suspect. It is
+/// suspect for ten seconds after a slow response, and all responses are slow while callgrind starts the process.
 const WARM_UP: Duration = Duration::from_secs(15);
-/// How many requests strace's shorter run answers.
+/// The requests of strace's shorter run.
 const TRACED: u32 = 2_000;
-/// How long strace may take to write its report.
-const REPORT_LIMIT: Duration = Duration::from_secs(10);
+/// How long strace may take to write its summary.
+const SUMMARY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Prints the counts of the service and of the floor. Returns whether all are within their budgets.
 pub(crate) fn all(folder: &Path, scratch: &Path, cookie: &str) -> Result<bool> {
@@ -32,32 +32,32 @@ pub(crate) fn all(folder: &Path, scratch: &Path, cookie: &str) -> Result<bool> {
     let floor_live = Subject { program: &floor, scratch, request: get("/health/live", "") };
     let floor_read = Subject { program: &floor, scratch, request: get("/read", "") };
 
-    let mut within = true;
+    let mut within_budget = true;
     for (output, name) in [(Output::File, "a file"), (Output::Pipe, "a pipe")] {
         let what = format!("GET /health/live: system calls, stdout is {name}");
-        within &= tell(&what, live.calls(output)?, "", Some(4.0));
-        tell("  the floor's", floor_live.calls(output)?, "", None);
+        within_budget &= report(&what, live.calls(output)?, "", Some(4.0));
+        report("  floor", floor_live.calls(output)?, "", None);
     }
     for (path, ours, floor, budget) in
         [("/health/live", live, floor_live, 36_000.0), ("/api/v1/accounts/current", current, floor_read, 115_000.0)]
     {
-        let (count, least) = (ours.instructions()?, floor.instructions()?);
+        let (count, of_floor) = (ours.instructions()?, floor.instructions()?);
         let what = format!("GET {path}: instructions, stdout is a pipe");
-        within &= tell(&what, count, "instr", Some(budget));
-        tell("  the floor's", least, "instr", None);
-        tell("  ratio", count / least, "×", None);
+        within_budget &= report(&what, count, "instr", Some(budget));
+        report("  floor", of_floor, "instr", None);
+        report("  ratio", count / of_floor, "×", None);
     }
-    Ok(within)
+    Ok(within_budget)
 }
 
-/// What the log is written to.
+/// The type of stdout, which receives the log.
 #[derive(Clone, Copy)]
 enum Output {
     File,
     Pipe,
 }
 
-/// A program, and the request that it answers.
+/// A program, and the request that is sent to it.
 struct Subject<'a> {
     program: &'a Path,
     scratch: &'a Path,
@@ -65,38 +65,38 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// The system calls of one request: strace counts those of two whole runs that last equally long, of which one
-    /// answers twice as many requests.
+    /// The system calls per request: the difference of two runs under strace that last equally long, one with twice as
+    /// many requests.
     fn calls(&self, output: Output) -> Result<f64> {
-        // The longer run comes first, as the shorter one then lasts as long as it did.
+        // The longer run comes first: the shorter one then sleeps until it has lasted as long.
         let (more, lasted) = self.traced(output, 2 * TRACED, Duration::ZERO)?;
         let (fewer, _) = self.traced(output, TRACED, lasted)?;
-        // A request makes a whole number of calls: what is left is what the health probes did in one run alone.
+        // Round to whole calls: the health probes differ a little between the runs.
         Ok(((more - fewer) / f64::from(TRACED)).round())
     }
 
-    fn traced(&self, output: Output, requests: u32, lasts: Duration) -> Result<(f64, Duration)> {
-        let report = self.scratch.join("strace");
-        // That of the run before would be taken for this one's.
-        let _ = fs::remove_file(&report);
+    fn traced(&self, output: Output, requests: u32, duration: Duration) -> Result<(f64, Duration)> {
+        let summary = self.scratch.join("strace");
+        // Otherwise the summary of the previous run would be read.
+        let _ = fs::remove_file(&summary);
         let mut command = Command::new("strace");
-        // -D: strace is no parent of the program, so that a signal to our child reaches the program.
-        command.args(["-D", "-f", "-c", "-o"]).arg(&report).arg(self.program);
+        // -D: the program is our child, not strace's, so it receives our signals.
+        command.args(["-D", "-f", "-c", "-o"]).arg(&summary).arg(self.program);
         let stdout = match output {
             Output::File => File::create(self.scratch.join("stdout"))?.into(),
             Output::Pipe => Stdio::piped(),
         };
         let (mut server, mut client) = self.start(command, stdout)?;
         let start = Instant::now();
-        self.ask(&mut client, requests)?;
-        sleep(lasts.saturating_sub(start.elapsed()));
+        self.send(&mut client, requests)?;
+        sleep(duration.saturating_sub(start.elapsed()));
         let lasted = start.elapsed();
-        server.end()?;
-        Ok((total(&report)?, lasted))
+        server.terminate()?;
+        Ok((total(&summary)?, lasted))
     }
 
-    /// The instructions of one request: callgrind counts those of the process, of which are taken away what it does
-    /// in the same time without requests.
+    /// The instructions per request: callgrind's count during requests, less the count of the same time without
+    /// requests.
     fn instructions(&self) -> Result<f64> {
         let mut command = Command::new("valgrind");
         let out = format!("--callgrind-out-file={}", self.scratch.join("callgrind").display());
@@ -104,63 +104,63 @@ impl Subject<'_> {
         let (mut server, mut client) = self.start(command, Stdio::piped())?;
         let start = Instant::now();
         while start.elapsed() < WARM_UP {
-            // Under callgrind the services seem to answer late at first.
-            let _ = self.ask(&mut client, 1);
+            // May fail: under callgrind the services' probes time out at first.
+            let _ = self.send(&mut client, 1);
         }
-        // What disturbs a turn only adds to it: the least counts, of both.
+        // Take the minimum of both, since disturbances only add instructions.
         let (mut busy, mut idle) = (f64::INFINITY, f64::INFINITY);
-        for _ in 0..TURNS {
+        for _ in 0..ROUNDS {
             let (start, before) = (Instant::now(), executed(&server)?);
-            self.ask(&mut client, REQUESTS)?;
-            let (lasted, between) = (start.elapsed(), executed(&server)?);
+            self.send(&mut client, REQUESTS)?;
+            let (lasted, after) = (start.elapsed(), executed(&server)?);
             sleep(lasted);
-            (busy, idle) = (busy.min(between - before), idle.min(executed(&server)? - between));
+            (busy, idle) = (busy.min(after - before), idle.min(executed(&server)? - after));
         }
-        // Not killed, as it would leave its pipes in /tmp.
-        server.end()?;
+        // Not SIGKILL, after which valgrind leaves its pipes in /tmp.
+        server.terminate()?;
         Ok((busy - idle) / f64::from(REQUESTS))
     }
 
     fn start(&self, mut command: Command, stdout: Stdio) -> Result<(Server, Client)> {
         command.env("TOKIO_WORKER_THREADS", "1");
         let server = Server::spawn(command, stdout)?;
-        server.until_answers("/health/live")?;
+        server.until_ok("/health/live")?;
         let client = server.client()?;
         Ok((server, client))
     }
 
-    fn ask(&self, client: &mut Client, requests: u32) -> Result<()> {
-        (0..requests).try_for_each(|_| client.ask(&self.request, 200).map(drop))
+    fn send(&self, client: &mut Client, requests: u32) -> Result<()> {
+        (0..requests).try_for_each(|_| client.send(&self.request, 200).map(drop))
     }
 }
 
-/// The total in strace's report, which comes only after the program has ended.
-fn total(report: &Path) -> Result<f64> {
+/// The total of strace's summary, which strace writes after the program has exited.
+fn total(summary: &Path) -> Result<f64> {
     let start = Instant::now();
     loop {
-        let text = fs::read_to_string(report).unwrap_or_default();
-        // Its columns: share, seconds, microseconds a call, calls, errors if there are any, name.
+        let text = fs::read_to_string(summary).unwrap_or_default();
+        // Columns: % time, seconds, usecs/call, calls, errors (may be empty), syscall.
         if let Some(line) = text.lines().find(|line| line.ends_with("total")) {
             return Ok(line.split_whitespace().nth(3).ok_or("no calls in strace's total")?.parse()?);
         }
-        if start.elapsed() > REPORT_LIMIT {
+        if start.elapsed() > SUMMARY_TIMEOUT {
             return Err("strace wrote no total".into());
         }
         sleep(Duration::from_millis(10));
     }
 }
 
-/// How many instructions the threads of a server under callgrind have executed so far.
+/// The instructions that the threads of a server under callgrind have executed so far.
 fn executed(server: &Server) -> Result<f64> {
     let mut vgdb = Command::new("vgdb");
     let output = vgdb.arg(format!("--pid={}", server.pid())).args(["status", "internal"]).output()?;
     let status = String::from_utf8(output.stdout)?;
-    // "events-THREAD: COUNT"; those of its frames are "events-THREAD-FRAME: COUNT".
+    // Lines are "events-THREAD: COUNT"; those per frame, "events-THREAD-FRAME: COUNT", are ignored.
     let counts = status.lines().filter_map(|line| line.strip_prefix("events-")?.split_once(": "));
     let counts: Vec<f64> =
         counts.filter_map(|(thread, count)| thread.parse::<u32>().ok().and(count.parse().ok())).collect();
     if counts.is_empty() {
-        return Err("vgdb tells no counts: it needs the permission to trace processes".into());
+        return Err("vgdb returned no counts: it needs the permission to ptrace".into());
     }
     Ok(counts.iter().sum())
 }

@@ -1,5 +1,5 @@
-//! Measures the programs of a folder against the budgets, prints a line a figure, and fails if a count is over its
-//! budget. For `script/bench`, which sets the services up and migrates.
+//! Measures the programs in a directory, prints one line per figure, and fails if a count exceeds its budget. Run by
+//! `script/bench`, which starts the services and migrates.
 
 mod counts;
 mod server;
@@ -20,45 +20,45 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const PASSWORD: &str = "a password of the bench";
 const SIGN_INS: usize = 100;
-/// Starts and stops, of which the median counts.
+/// Starts and stops, of which the median is reported.
 const STARTS: usize = 10;
-/// Turns of floor and service, of which the median counts: whatever else the machine does hits both.
-const TURNS: usize = 5;
-/// How many requests each of the clients makes a turn.
+/// Alternating rounds of floor and service, of which the median is reported: other load affects both alike.
+const ROUNDS: usize = 5;
+/// Requests per client and round.
 const LIVE: usize = 4_000;
 const READS: usize = 1_000;
 
 fn main() -> Result<()> {
     let mut arguments = env::args_os().skip(1).map(PathBuf::from);
-    let folder = arguments.next().ok_or("which folder?")?;
-    let scratch = arguments.next().ok_or("where may files be written?")?;
+    let folder = arguments.next().ok_or("argument 1 is missing: the directory of the programs")?;
+    let scratch = arguments.next().ok_or("argument 2 is missing: a directory for temporary files")?;
     starts_and_stops(&folder)?;
     let web = Server::start(&folder.join("web"))?;
     web.until_ready()?;
     let account = sign_ins(&folder, &web)?;
     let floor = Server::start(&folder.join("examples/floor"))?;
-    floor.until_answers("/health/live")?;
+    floor.until_ok("/health/live")?;
     compare(&web, &floor, "/health/live", "/health/live", &account, LIVE, 1.7)?;
     compare(&web, &floor, "/api/v1/accounts/current", "/read", &account, READS, 1.3)?;
     sizes(&folder)?;
     drop((web, floor));
-    if counts::all(&folder, &scratch, &account)? { Ok(()) } else { Err("a count is over its budget".into()) }
+    if counts::all(&folder, &scratch, &account)? { Ok(()) } else { Err("a count exceeds its budget".into()) }
 }
 
-/// Prints one line: a figure, and its budget if it has one. Returns whether it is within its budget.
-fn tell(what: &str, figure: f64, unit: &str, budget: Option<f64>) -> bool {
+/// Prints one figure and its budget, if any. Returns whether it is within the budget.
+fn report(what: &str, figure: f64, unit: &str, budget: Option<f64>) -> bool {
     let digits = match unit {
         "ms" | "instr" => 0,
         "×" => 2,
         _ => 1,
     };
-    let (limit, mark) = match budget {
+    let (limit, suffix) = match budget {
         Some(budget) if figure > budget => (format!("≤ {budget:.0$}", digits), "  OVER"),
         Some(budget) => (format!("≤ {budget:.0$}", digits), ""),
         None => (String::new(), ""),
     };
-    println!("{what:<60} {figure:>8.digits$} {unit:<5} {limit:>8}{mark}");
-    mark.is_empty()
+    println!("{what:<60} {figure:>8.digits$} {unit:<5} {limit:>8}{suffix}");
+    suffix.is_empty()
 }
 
 fn starts_and_stops(folder: &Path) -> Result<()> {
@@ -68,25 +68,25 @@ fn starts_and_stops(folder: &Path) -> Result<()> {
         let web = Server::start(&folder.join("web"))?;
         web.until_ready()?;
         starts.push(milliseconds(start));
-        // Idle: what it does once after its start is done.
+        // Wait until the work after the start is done.
         sleep(Duration::from_secs(1));
         stops.push(web.stop()?);
     }
-    tell("start to ready (median of 10)", median(starts), "ms", Some(100.0));
-    tell("SIGTERM to exit, idle (median of 10)", median(stops), "ms", Some(50.0));
+    report("start to ready (median of 10)", median(starts), "ms", Some(100.0));
+    report("SIGTERM to exit, idle (median of 10)", median(stops), "ms", Some(50.0));
     Ok(())
 }
 
-/// A hundred accounts sign in at once while one that is signed in reads; its cookie is handed on.
+/// A hundred accounts sign in at once while a signed-in client reads. Returns its cookie.
 fn sign_ins(folder: &Path, web: &Server) -> Result<String> {
     let emails: Vec<String> = (0..=SIGN_INS).map(|n| format!("bench-{n}@example.com")).collect();
     for email in &emails {
         create(folder, email)?;
     }
-    // Everything has been looked at once more by now.
+    // Wait for another round of health probes.
     sleep(Duration::from_secs(6));
     let idle = web.memory("VmRSS")?;
-    tell("RSS, idle", idle, "MiB", Some(16.0));
+    report("RSS, idle", idle, "MiB", Some(16.0));
 
     let cookie = sign_in(web, &emails[SIGN_INS], SIGN_INS)?;
     let (barrier, done) = (Barrier::new(SIGN_INS + 1), AtomicBool::new(false));
@@ -107,11 +107,11 @@ fn sign_ins(folder: &Path, web: &Server) -> Result<String> {
         }
         Ok((took, reader.join().map_err(|_| "the reader panicked")??))
     })?;
-    tell("100 sign-ins at once: until the last is in", took, "ms", None);
-    tell("  RSS, peak", web.memory("VmHWM")?, "MiB", Some(150.0));
-    tell("  signed-in read meanwhile, p99", percentile(reads, 0.99), "ms", Some(100.0));
+    report("100 sign-ins at once: until the last is done", took, "ms", None);
+    report("  RSS, peak", web.memory("VmHWM")?, "MiB", Some(150.0));
+    report("  signed-in read meanwhile, p99", percentile(reads, 0.99), "ms", Some(100.0));
     sleep(Duration::from_secs(5));
-    tell("  RSS five seconds later", web.memory("VmRSS")?, "MiB", Some(idle + 32.0));
+    report("  RSS five seconds later", web.memory("VmRSS")?, "MiB", Some(idle + 32.0));
     Ok(cookie)
 }
 
@@ -130,7 +130,7 @@ fn create(folder: &Path, email: &str) -> Result<()> {
     Ok(())
 }
 
-/// The cookie of a new session. Each comes from an address of its own, or the rate limits would count.
+/// The cookie of a new session. Each sign-in has its own IP address, because of the rate limits.
 fn sign_in(web: &Server, email: &str, n: usize) -> Result<String> {
     let body = format!("{{\"email\":\"{email}\",\"password\":\"{PASSWORD}\"}}");
     let head = format!(
@@ -138,57 +138,57 @@ fn sign_in(web: &Server, email: &str, n: usize) -> Result<String> {
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    let answer = web.client()?.ask(&(head + &body), 201)?;
-    let cookie = answer.iter().find_map(|line| line.strip_prefix("set-cookie: "));
+    let head = web.client()?.send(&(head + &body), 201)?;
+    let cookie = head.iter().find_map(|line| line.strip_prefix("set-cookie: "));
     let cookie = cookie.and_then(|cookie| cookie.split(';').next());
-    Ok(cookie.ok_or("no cookie came")?.to_owned())
+    Ok(cookie.ok_or("no cookie in the response")?.to_owned())
 }
 
-/// Reads a hundred times a second or so, and tells how many milliseconds each took.
+/// Reads about a hundred times a second until `done`, and returns how many milliseconds each took.
 fn read_until(web: &Server, cookie: &str, done: &AtomicBool) -> Result<Vec<f64>> {
     let request = get("/api/v1/accounts/current", cookie);
     let mut client = web.client()?;
     let mut times = Vec::new();
     while !done.load(Ordering::Relaxed) {
         let start = Instant::now();
-        client.ask(&request, 200)?;
+        client.send(&request, 200)?;
         times.push(milliseconds(start));
         sleep(Duration::from_millis(5));
     }
     Ok(times)
 }
 
-/// Asks the service and the floor in turns, and tells the processor's time of each for one request.
+/// Sends requests to the service and the floor in turn, and reports the CPU time per request of each.
 fn compare(
-    web: &Server, floor: &Server, path: &str, of_floor: &str, cookie: &str, count: usize, budget: f64,
+    web: &Server, floor: &Server, path: &str, floor_path: &str, cookie: &str, count: usize, budget: f64,
 ) -> Result<()> {
-    let (request, plain) = (get(path, cookie), get(of_floor, ""));
+    let (request, plain) = (get(path, cookie), get(floor_path, ""));
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for turn in 0..=TURNS {
+    for round in 0..=ROUNDS {
         let (web, floor) = (web.cost(&request, count)?, floor.cost(&plain, count)?);
-        // The first warms up.
-        if turn > 0 {
+        // The first round is the warm-up.
+        if round > 0 {
             ours.push(web);
             theirs.push(floor);
         }
     }
     let ratios = ours.iter().zip(&theirs).map(|(web, floor)| web / floor);
     let ratio = median(ratios.collect());
-    tell(&format!("GET {path}: CPU of one"), median(ours), "µs", None);
-    tell(&format!("  the floor's {of_floor}"), median(theirs), "µs", None);
-    tell("  ratio", ratio, "×", Some(budget));
+    report(&format!("GET {path}: CPU per request"), median(ours), "µs", None);
+    report(&format!("  floor, {floor_path}"), median(theirs), "µs", None);
+    report("  ratio", ratio, "×", Some(budget));
     Ok(())
 }
 
 fn sizes(folder: &Path) -> Result<()> {
     let mut total = 0.0;
     for source in fs::read_dir("src/bin")? {
-        let program = source?.path().file_stem().ok_or("a nameless program")?.to_owned();
+        let program = source?.path().file_stem().ok_or("a program without a name")?.to_owned();
         let size = fs::metadata(folder.join(&program))?.len() as f64 / f64::from(1 << 20);
-        tell(&format!("size of {}", program.display()), size, "MiB", None);
+        report(&format!("size of {}", program.display()), size, "MiB", None);
         total += size;
     }
-    tell("size of all programs", total, "MiB", None);
+    report("size of all programs", total, "MiB", None);
     Ok(())
 }
 

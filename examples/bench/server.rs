@@ -1,4 +1,4 @@
-//! A server under measure, and a plain client of it.
+//! The server that is measured, and a minimal HTTP client.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -12,12 +12,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Result, milliseconds};
 
-/// How many clients ask at once.
+/// Concurrent clients.
 const CLIENTS: usize = 16;
-/// In what unit the system counts a process's time.
+/// The kernel's unit of CPU time in `/proc/PID/stat`.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// A process that answers on a port of its own. What it writes to a pipe is read and forgotten.
+/// A server process with its own port. Its output to a pipe is read and discarded.
 pub(crate) struct Server {
     child: Child,
     port: u16,
@@ -38,39 +38,39 @@ impl Server {
     }
 
     pub(crate) fn until_ready(&self) -> Result<()> {
-        self.until_answers("/health/ready")
+        self.until_ok("/health/ready")
     }
 
-    pub(crate) fn until_answers(&self, path: &str) -> Result<()> {
+    pub(crate) fn until_ok(&self, path: &str) -> Result<()> {
         let start = Instant::now();
-        while self.client().and_then(|mut client| client.ask(&get(path, ""), 200)).is_err() {
+        while self.client().and_then(|mut client| client.send(&get(path, ""), 200)).is_err() {
             if start.elapsed() > Duration::from_secs(30) {
-                return Err(format!("{path} does not answer 200").into());
+                return Err(format!("{path} did not return 200").into());
             }
             sleep(Duration::from_millis(1));
         }
         Ok(())
     }
 
-    /// Stops it, and tells how many milliseconds that took.
+    /// Stops the server and returns how many milliseconds that took.
     pub(crate) fn stop(mut self) -> Result<f64> {
         let start = Instant::now();
-        let status = self.end()?;
+        let status = self.terminate()?;
         if !status.success() {
-            return Err(format!("web ended with {status}").into());
+            return Err(format!("web exited with {status}").into());
         }
         Ok(milliseconds(start))
     }
 
-    /// Stops it, which may end it by the signal.
-    pub(crate) fn end(&mut self) -> Result<ExitStatus> {
+    /// Sends SIGTERM and waits for the exit. A program without a handler is killed by the signal.
+    pub(crate) fn terminate(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::TERM);
         Ok(self.child.wait()?)
     }
 
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        // It may have ended.
+        // Fails if the process has exited.
         let _ = pid.map(|pid| kill_process(pid, signal));
     }
 
@@ -88,7 +88,7 @@ impl Server {
         Ok(fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))?)
     }
 
-    /// A line of the process's status, in MiB.
+    /// A field of `/proc/PID/status`, in MiB.
     pub(crate) fn memory(&self, name: &str) -> Result<f64> {
         let status = self.proc("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such line")?;
@@ -96,7 +96,7 @@ impl Server {
         Ok(kib / 1024.0)
     }
 
-    /// The processor's time so far, in seconds.
+    /// The CPU time so far, in seconds.
     fn time(&self) -> Result<f64> {
         let stat = self.proc("stat")?;
         let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
@@ -104,7 +104,7 @@ impl Server {
         Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
     }
 
-    /// The processor's time of one request, in microseconds.
+    /// The CPU time per request, in microseconds.
     pub(crate) fn cost(&self, request: &str, count: usize) -> Result<f64> {
         let before = self.time()?;
         thread::scope(|scope| {
@@ -112,7 +112,7 @@ impl Server {
                 .map(|_| {
                     scope.spawn(|| -> Result<()> {
                         let mut client = self.client()?;
-                        (0..count).try_for_each(|_| client.ask(request, 200).map(drop))
+                        (0..count).try_for_each(|_| client.send(request, 200).map(drop))
                     })
                 })
                 .collect();
@@ -130,12 +130,12 @@ impl Drop for Server {
     }
 }
 
-/// One kept-alive connection.
+/// One keep-alive connection.
 pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
-    /// The head of the answer, which must have the status.
-    pub(crate) fn ask(&mut self, request: &str, status: u16) -> Result<Vec<String>> {
+    /// Sends a request and returns the lines of the response's head. The status must match.
+    pub(crate) fn send(&mut self, request: &str, status: u16) -> Result<Vec<String>> {
         self.0.get_mut().write_all(request.as_bytes())?;
         let mut head = Vec::new();
         loop {

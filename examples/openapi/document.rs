@@ -1,4 +1,4 @@
-//! The API's contract, as OpenAPI 3.1: what is special about a route stands at its handler, what holds for all here.
+//! The API contract, OpenAPI 3.1. Handlers document what is specific to a route; this adds what holds for all routes.
 
 use app::http::middleware::SECURITY;
 use app::release;
@@ -28,7 +28,7 @@ pub fn document() -> Value {
             complete(method, operation);
         }
     }
-    // The same text in every build: a dependency of the tests has serde_json keep the order of insertion.
+    // For the same text in every build: a dependency of the tests enables serde_json's preserve_order.
     document.sort_all_objects();
     document
 }
@@ -37,7 +37,7 @@ fn entries(object: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
     object.as_object_mut().into_iter().flatten()
 }
 
-/// The headers of every answer.
+/// The headers of every response.
 fn headers() -> impl Iterator<Item = &'static str> {
     let names = ["cache-control", "strict-transport-security", "x-request-id"];
     SECURITY.iter().map(|(name, _)| name.as_str()).chain(names)
@@ -66,19 +66,19 @@ fn reason(status: &str) -> &'static str {
     status.and_then(|status| status.canonical_reason()).unwrap_or_default()
 }
 
-/// Adds to an operation what follows from its form: its problems, and the headers of every answer.
+/// Adds to an operation the problems that follow from its parameters and method, and the common headers.
 fn complete(method: &str, operation: &mut Value) {
     let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
-    let takes = |place| parameters.iter().any(|parameter| parameter["in"] == place);
-    let follows: [(bool, &[u16]); 6] = [
+    let has_parameter = |place| parameters.iter().any(|parameter| parameter["in"] == place);
+    let problems: [(bool, &[u16]); 6] = [
         (operation.get("requestBody").is_some(), &[400, 408, 413, 415, 422]),
-        (takes("path"), &[404]),
-        (takes("query"), &[422]),
+        (has_parameter("path"), &[404]),
+        (has_parameter("query"), &[422]),
         (operation.get("security").is_some(), &[401]),
         (method != "get", &[403]),
         (true, &[500, 503]),
     ];
-    let statuses = follows.iter().filter(|(applies, _)| *applies).flat_map(|(_, statuses)| statuses.iter());
+    let statuses = problems.iter().filter(|(applies, _)| *applies).flat_map(|(_, statuses)| statuses.iter());
     for status in statuses {
         operation["responses"][status.to_string()]["description"] = "".into();
     }

@@ -1,4 +1,4 @@
-//! Prints the API's contract, as `openapi.json` keeps it and the service serves it.
+//! Prints the API contract. Its output is committed as `openapi.json`, which the service serves.
 
 mod document;
 

@@ -1,9 +1,9 @@
-//! What docker-compose.yml promises before anything runs: confinement, ports, graces, one way to log.
+//! Static checks of docker-compose.yml: privileges, ports, grace periods, logging.
 
 use crate::demo::*;
 use std::collections::BTreeSet;
 
-/// Run once, to their end.
+/// Services that run once and exit.
 const TASKS: [&str; 3] = ["migrate", "seed", "ready"];
 const APP: [&str; 4] = ["web", "worker", "migrate", "seed"];
 
@@ -16,8 +16,8 @@ fn with_logs(demo: &Demo) -> Demo {
 }
 
 #[test]
-fn every_service_is_confined() {
-    for (name, service) in services(&with_logs(&Demo::given()).config()) {
+fn every_service_runs_with_least_privilege() {
+    for (name, service) in services(&with_logs(&Demo::started()).config()) {
         assert_eq!(service["read_only"], true, "{name}");
         assert_eq!(service["cap_drop"], json!(["ALL"]), "{name}");
         assert_eq!(service["security_opt"], json!(["no-new-privileges:true"]), "{name}");
@@ -30,21 +30,21 @@ fn every_service_is_confined() {
 }
 
 #[test]
-fn what_runs_on_is_watched_and_started_again() {
-    for (name, service) in services(&Demo::given().config()) {
-        let (restart, watched) = match TASKS.contains(&name.as_str()) {
+fn long_running_services_have_healthchecks_and_restart() {
+    for (name, service) in services(&Demo::started().config()) {
+        let (restart, has_healthcheck) = match TASKS.contains(&name.as_str()) {
             true => ("no", false),
             false => ("unless-stopped", true),
         };
         assert_eq!(service["restart"], restart, "{name}");
-        assert_eq!(service["healthcheck"]["test"].is_array(), watched, "{name}");
+        assert_eq!(service["healthcheck"]["test"].is_array(), has_healthcheck, "{name}");
     }
 }
 
 #[test]
-fn only_the_load_balancer_and_the_mail_page_are_published_and_only_here() {
+fn only_balancer_and_mailpit_publish_ports_on_localhost() {
     let mut published = BTreeSet::new();
-    for (name, service) in services(&Demo::given().config()) {
+    for (name, service) in services(&Demo::started().config()) {
         for port in service["ports"].as_array().into_iter().flatten() {
             assert_eq!(port["host_ip"], "127.0.0.1", "{name}");
             published.insert(name.clone());
@@ -54,20 +54,20 @@ fn only_the_load_balancer_and_the_mail_page_are_published_and_only_here() {
 }
 
 #[test]
-fn nothing_is_killed_that_would_still_stop_by_itself() {
-    let config = Demo::given().config();
+fn stop_grace_periods_exceed_the_shutdown_grace() {
+    let config = Demo::started().config();
     for name in APP {
         let service = &config["services"][name];
-        let grace = service["environment"]["SHUTDOWN_GRACE_SECONDS"].as_str().expect("a grace");
+        let grace = service["environment"]["SHUTDOWN_GRACE_SECONDS"].as_str().expect("a grace period");
         let (grace, stop) = (grace.parse::<u32>().expect("seconds"), service["stop_grace_period"].as_str());
         let stop = stop.and_then(|stop| stop.strip_suffix('s')).expect("seconds").parse::<u32>().expect("seconds");
-        assert!(stop > grace, "{name}: {stop} s, and the app takes up to {grace} s");
+        assert!(stop > grace, "{name}: killed after {stop} s, but may need {grace} s to stop");
     }
 }
 
 #[test]
-fn one_image_and_one_config_serve_every_process_and_task() {
-    let config = Demo::given().config();
+fn all_processes_and_tasks_share_image_and_config() {
+    let config = Demo::started().config();
     let of = |name: &str, what: &str| config["services"][name][what].clone();
     for name in APP {
         assert_eq!(of(name, "image"), of("web", "image"), "{name}");
@@ -76,8 +76,8 @@ fn one_image_and_one_config_serve_every_process_and_task() {
 }
 
 #[test]
-fn every_service_logs_the_same_way_and_the_app_does_not_know_which() {
-    let demo = Demo::given();
+fn the_log_driver_changes_without_the_apps_config() {
+    let demo = Demo::started();
     let (plain, collected) = (demo.config(), with_logs(&demo).config());
     for (name, service) in services(&plain) {
         let other = &collected["services"][name];
@@ -92,7 +92,7 @@ fn every_service_logs_the_same_way_and_the_app_does_not_know_which() {
 }
 
 #[test]
-fn the_apps_own_env_file_does_not_reach_the_demo() {
+fn the_env_file_does_not_affect_the_demo() {
     let config = |env_file: &str| {
         let args = ["compose", "--env-file", env_file, "-f", "docker-compose.yml", "-f", LOGS, "config"];
         docker(&args)
@@ -100,7 +100,7 @@ fn the_apps_own_env_file_does_not_reach_the_demo() {
     assert_eq!(config(".env.example"), config("/dev/null"));
 
     for file in ["docker-compose.yml", LOGS] {
-        let text = std::fs::read_to_string(file).expect("the file is there");
+        let text = std::fs::read_to_string(file).expect("the file exists");
         for variable in text.split("${").skip(1) {
             assert!(variable.starts_with("DEMO_"), "{file}: ${{{variable:.30}");
         }
@@ -108,13 +108,16 @@ fn the_apps_own_env_file_does_not_reach_the_demo() {
 }
 
 #[test]
-fn the_image_is_built_by_the_same_compiler_and_from_the_lock_alone() {
-    let read = |path: &str| std::fs::read_to_string(path).expect("the file is there");
+fn the_image_build_uses_the_pinned_toolchain_and_lockfile() {
+    let read = |path: &str| std::fs::read_to_string(path).expect("the file exists");
     let toolchain = read("rust-toolchain.toml");
     let version = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).expect("a channel");
     let dockerfile = read("Dockerfile");
 
-    assert!(dockerfile.contains(&format!("=rust:{}-", version.trim_matches('"'))), "not {version}");
+    assert!(
+        dockerfile.contains(&format!("=rust:{}-", version.trim_matches('"'))),
+        "the Dockerfile does not use {version}"
+    );
     for line in dockerfile.lines().filter(|line| line.contains("cargo build") || line.contains("cargo fetch")) {
         assert!(line.contains("--locked"), "{line}");
     }

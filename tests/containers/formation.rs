@@ -1,18 +1,18 @@
-//! VIII, IX: as many webs as one likes, which come and go, and nobody notices.
+//! VIII, IX: web processes are added, stopped and killed without failed requests.
 
 use crate::demo::*;
 use std::collections::BTreeMap;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_webs_share_a_thousand_requests() {
-    let demo = Demo::given();
+    let demo = Demo::started();
     demo.up(3).await;
 
     let mut counts = BTreeMap::<String, u32>::new();
     let client = http();
     for _ in 0..1_000 {
-        let answer = Answer::of(client.get(demo.url("/version"))).await.expect("an answer");
-        *counts.entry(answer.body["instance"].to_string()).or_default() += 1;
+        let response = Response::of(client.get(demo.url("/version"))).await.expect("a response");
+        *counts.entry(response.body["instance"].to_string()).or_default() += 1;
     }
 
     println!("{counts:?}");
@@ -21,51 +21,51 @@ async fn three_webs_share_a_thousand_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_web_costs_two_requests_at_most() {
-    let demo = Demo::given();
+async fn a_killed_web_fails_at_most_two_requests() {
+    let demo = Demo::started();
     demo.up(3).await;
-    let person = demo.person().await;
-    let load = demo.load(&person);
-    load.goes_on(300).await;
+    let user = demo.user().await;
+    let load = demo.load(&user);
+    load.until_more(300).await;
 
     docker(&["kill", "-s", "KILL", &demo.containers("web")[0]]);
-    load.goes_on(700).await;
+    load.until_more(700).await;
 
-    let (asked, failed) = load.ends().await;
-    println!("of {asked} requests {} failed: {failed:?}", failed.len());
-    assert!(asked >= 900, "only {asked} requests");
-    assert!(failed.len() <= 2, "of {asked}: {failed:#?} {}", demo.troubles());
+    let (sent, failed) = load.stop().await;
+    println!("of {sent} requests {} failed: {failed:?}", failed.len());
+    assert!(sent >= 900, "only {sent} requests");
+    assert!(failed.len() <= 2, "of {sent}: {failed:#?} {}", demo.warnings());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn webs_are_replaced_one_by_one_and_no_request_fails() {
-    let demo = Demo::whole().await;
-    let person = demo.person().await;
-    let load = demo.load(&person);
+async fn no_request_fails_while_webs_are_replaced() {
+    let demo = Demo::complete().await;
+    let user = demo.user().await;
+    let load = demo.load(&user);
 
     for old in demo.containers("web") {
-        // Before it goes, so that its successor has an address of its own, for the load balancer to find.
-        demo.composed(&["up", "-d", "--no-build", "--no-deps", "--no-recreate", "--scale", "web=3", "web"]);
-        demo.answers_from(3).await;
-        // What was sent to the new one before it listened has been sent to another by then.
-        load.goes_on(200).await;
+        // Start the new one first, so that it gets a new IP address, which the load balancer discovers.
+        demo.compose_ok(&["up", "-d", "--no-build", "--no-deps", "--no-recreate", "--scale", "web=3", "web"]);
+        demo.until_instances(3).await;
+        // Requests to the new one before it listened have been retried by then.
+        load.until_more(200).await;
         let start = Instant::now();
         docker(&["stop", &old]);
-        let again = sent_again(&demo, start.elapsed());
+        let retried = retried(&demo, start.elapsed());
         docker(&["rm", &old]);
-        assert_eq!(again, Vec::<String>::new(), "the load balancer sent to one that was gone");
+        assert_eq!(retried, Vec::<String>::new(), "the load balancer sent requests to a stopped web");
     }
 
-    let (asked, failed) = load.ends().await;
-    println!("of {asked} requests {} failed", failed.len());
-    assert!(asked >= 500, "only {asked} requests");
-    assert_eq!(failed, Vec::<String>::new(), "of {asked}: {}", demo.troubles());
+    let (sent, failed) = load.stop().await;
+    println!("of {sent} requests {} failed", failed.len());
+    assert!(sent >= 500, "only {sent} requests");
+    assert_eq!(failed, Vec::<String>::new(), "of {sent}: {}", demo.warnings());
 }
 
-/// What the load balancer has had to send twice of late.
-fn sent_again(demo: &Demo, since: Duration) -> Vec<String> {
+/// The log lines of requests that the load balancer retried.
+fn retried(demo: &Demo, since: Duration) -> Vec<String> {
     let since = format!("{}ms", since.as_millis());
-    let log = demo.composed(&["logs", "--no-log-prefix", "--since", &since, "balancer"]);
+    let log = demo.compose_ok(&["logs", "--no-log-prefix", "--since", &since, "balancer"]);
     let lines: Vec<Value> =
         log.lines().filter_map(|line| serde_json::from_str(&line[line.find('{')?..]).ok()).collect();
     assert!(lines.len() > 50, "the log has {} lines: {log}", lines.len());
@@ -73,38 +73,38 @@ fn sent_again(demo: &Demo, since: Duration) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_process_ends_by_itself() {
-    let demo = Demo::whole().await;
-    let person = demo.person().await;
-    let load = demo.load(&person);
+async fn a_stopped_process_exits_with_0() {
+    let demo = Demo::complete().await;
+    let user = demo.user().await;
+    let load = demo.load(&user);
 
     for service in ["worker", "web"] {
         for container in demo.containers(service) {
             let start = Instant::now();
             docker(&["stop", &container]);
             let code = docker(&["inspect", "-f", "{{.State.ExitCode}}", &container]);
-            println!("{service} ended with {code} after {:.1} s", start.elapsed().as_secs_f32());
+            println!("{service} exited with {code} after {:.1} s", start.elapsed().as_secs_f32());
             assert_eq!(code, "0", "{service}");
         }
     }
-    load.ends().await;
+    load.stop().await;
     demo.up(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crashed_process_is_started_again() {
-    let demo = Demo::whole().await;
+async fn a_crashed_process_is_restarted() {
+    let demo = Demo::complete().await;
     for service in ["web", "worker"] {
         let container = &demo.containers(service)[0];
         let state = || docker(&["inspect", "-f", "{{.State.Pid}} {{.RestartCount}}", container]);
         let before = state();
         let (pid, restarts) = before.split_once(' ').expect("two numbers");
 
-        // From outside, since the engine starts nothing again that it was told to kill.
+        // With kill, since Docker does not restart a container after `docker kill`.
         let killed = run("sh", &["-c", "kill -9 \"$0\" 2>/dev/null || sudo -n kill -9 \"$0\"", pid], &[]);
         assert_eq!(killed.code, 0, "{killed:?}");
 
-        until("the engine has started it again", SOON, async || {
+        until("Docker has restarted it", SOON, async || {
             let now = state();
             let (pid, count) = now.split_once(' ')?;
             (pid != "0" && count > restarts).then_some(())
@@ -114,46 +114,47 @@ async fn a_crashed_process_is_started_again() {
     demo.up(2).await;
 }
 
-/// The load balancer's config before a web that takes every request and answers none.
+/// The demo's load balancer in front of a web that accepts every request and closes the connection.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_change_something_is_sent_once() {
+async fn a_post_is_not_retried_by_the_balancer() {
     let name = format!("{}-silent", var("DEMO_PROJECT"));
     let network = Network::new(&name);
     let silent = "defaults\n mode http\n log stdout format raw daemon\n timeout connect 1s\n timeout client 9s\n \
-        timeout server 9s\nfrontend web\n bind :8080\n log-format 'asked %HM'\n \
+        timeout server 9s\nfrontend web\n bind :8080\n log-format 'received %HM'\n \
         http-request return status 200 if { path_beg /health/ }\n http-request reject\n";
     let config = std::env::temp_dir().join(format!("{name}.cfg"));
     std::fs::write(&config, silent).expect("a file");
     set_readable(&config);
     let mount = |file: &str| format!("{file}:/usr/local/etc/haproxy/haproxy.cfg:ro");
-    let image = Demo::given().config()["services"]["balancer"]["image"].as_str().expect("an image").to_owned();
+    let image = Demo::started().config()["services"]["balancer"]["image"].as_str().expect("an image").to_owned();
     let start = |alias: &str, file: &str, more: &[&str]| {
         let mount = mount(file);
         let fixed = ["run", "-d", "--rm", "--network", &network.0, "--network-alias", alias, "-v", &mount];
         docker(&[&fixed, more, &[&image]].concat())
     };
-    // The load balancer first: it may find nobody.
+    // The load balancer must start without a web.
     let own = format!("{}/deploy/haproxy/haproxy.cfg", env!("CARGO_MANIFEST_DIR"));
     let balancer = start("balancer", &own, &["-p", "127.0.0.1::8080"]);
     let port = docker(&["port", &balancer, "8080"]);
     let port = port.lines().next().and_then(|line| line.rsplit(':').next()).expect("a port");
-    let ask = async |method| {
+    let send = async |method| {
         let method = reqwest::Method::from_bytes(method).expect("a method");
-        Answer::of(http().request(method, format!("http://127.0.0.1:{port}/api"))).await.ok()
+        Response::of(http().request(method, format!("http://127.0.0.1:{port}/api"))).await.ok()
     };
-    until("the load balancer runs without a web", SOON, async || (ask(b"GET").await?.status == 503).then_some(()))
+    until("the load balancer runs without a web", SOON, async || (send(b"GET").await?.status == 503).then_some(()))
         .await;
     let web = start("web", &config.to_string_lossy(), &[]);
-    until("the load balancer has found the web", SOON, async || (ask(b"GET").await?.status == 502).then_some(())).await;
-    let posted = ask(b"POST").await.expect("an answer");
-    let asked = docker(&["logs", &web]);
+    until("the load balancer has found the web", SOON, async || (send(b"GET").await?.status == 502).then_some(()))
+        .await;
+    let posted = send(b"POST").await.expect("a response");
+    let log = docker(&["logs", &web]);
     docker(&["rm", "-f", &web, &balancer]);
     std::fs::remove_file(&config).ok();
 
     assert_eq!((posted.status, posted.kind.as_str()), (502, "application/problem+json"), "{posted:?}");
-    let count = |method: &str| asked.lines().filter(|line| line.contains(&format!("asked {method}"))).count();
-    assert_eq!(count("POST"), 1, "{asked}");
-    assert!(count("GET") >= 4, "{asked}");
+    let count = |method: &str| log.lines().filter(|line| line.contains(&format!("received {method}"))).count();
+    assert_eq!(count("POST"), 1, "{log}");
+    assert!(count("GET") >= 4, "{log}");
 }
 
 struct Network(String);
@@ -171,7 +172,7 @@ impl Drop for Network {
     }
 }
 
-/// Another user reads it, in a container.
+/// The container's user, another one, must be able to read it.
 fn set_readable(file: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).expect("permissions");

@@ -1,4 +1,4 @@
-//! The image: every program, and nothing else that could run.
+//! The image contains every program, and no other executable.
 
 use crate::demo::*;
 use std::collections::BTreeSet;
@@ -31,18 +31,18 @@ fn files() -> Vec<(String, String)> {
 }
 
 #[test]
-fn it_holds_every_program_in_a_hundred_megabytes() {
+fn it_contains_every_program_within_100_megabytes() {
     let size = inspected()["Size"].as_u64().expect("a size");
     println!("the image has {:.1} MB", size as f64 / 1e6);
     assert!(size <= 100_000_000, "{size} bytes");
     for program in PROGRAMS {
-        let ended = run("docker", &["run", "--rm", &image(), program, "--version"], &[]);
-        assert_eq!(ended.code, 0, "{program}: {ended:?}");
+        let exit = run("docker", &["run", "--rm", &image(), program, "--version"], &[]);
+        assert_eq!(exit.code, 0, "{program}: {exit:?}");
     }
 }
 
 #[test]
-fn it_holds_no_shell_no_package_manager_and_nothing_that_gains_rights() {
+fn it_contains_no_shell_installer_or_setuid_file() {
     let files = files();
     let programs: BTreeSet<_> = files.iter().filter_map(|(_, path)| path.strip_prefix("usr/local/bin/")).collect();
     assert_eq!(programs.into_iter().filter(|name| !name.is_empty()).collect::<BTreeSet<_>>(), PROGRAMS.into());
@@ -55,7 +55,7 @@ fn it_holds_no_shell_no_package_manager_and_nothing_that_gains_rights() {
 }
 
 #[test]
-fn it_runs_as_nobody_without_a_shell_in_between() {
+fn it_runs_as_an_unprivileged_user_without_a_shell() {
     let config = inspected()["Config"].clone();
     assert_eq!(config["User"], "65532:65532");
     assert_eq!(config["Cmd"], json!(["web"]));
@@ -68,7 +68,7 @@ fn it_runs_as_nobody_without_a_shell_in_between() {
 }
 
 #[test]
-fn it_tells_what_it_was_built_from() {
+fn its_labels_name_its_source_and_revision() {
     let labels = inspected()["Config"]["Labels"].clone();
     for (name, argument) in
         [("source", "SOURCE"), ("revision", "REVISION"), ("version", "VERSION"), ("created", "CREATED")]
@@ -82,11 +82,11 @@ fn it_tells_what_it_was_built_from() {
 }
 
 #[test]
-fn nothing_gets_into_a_build_that_is_not_asked_for() {
+fn the_build_context_contains_only_the_needed_files() {
     let dir = std::env::temp_dir().join(format!("context-{}", uuid::Uuid::new_v4().simple()));
     let probe = "printf 'FROM scratch\\nCOPY . /\\n' | docker buildx build -q -f - --output type=local,dest=\"$0\" .";
-    let ended = run("sh", &["-c", probe, &dir.to_string_lossy()], &[]);
-    assert_eq!(ended.code, 0, "{ended:?}");
+    let exit = run("sh", &["-c", probe, &dir.to_string_lossy()], &[]);
+    assert_eq!(exit.code, 0, "{exit:?}");
     let names = |path: &Path| -> BTreeSet<String> {
         let entries = std::fs::read_dir(path).expect("a folder").flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
@@ -94,17 +94,17 @@ fn nothing_gets_into_a_build_that_is_not_asked_for() {
     let (top, git) = (names(&dir), names(&dir.join(".git")));
     std::fs::remove_dir_all(&dir).ok();
 
-    let asked_for = [".git", ".sqlx", "Cargo.lock", "Cargo.toml", "build.rs", "migrations", "openapi.json", "src"];
-    assert_eq!(top, asked_for.map(str::to_owned).into());
+    let needed = [".git", ".sqlx", "Cargo.lock", "Cargo.toml", "build.rs", "migrations", "openapi.json", "src"];
+    assert_eq!(top, needed.map(str::to_owned).into());
     for name in git {
         assert!(["HEAD", "packed-refs", "refs"].contains(&name.as_str()), ".git/{name}");
     }
 }
 
 #[test]
-fn a_changed_line_builds_no_dependency_again() {
+fn a_changed_line_rebuilds_no_dependency() {
     let dir = std::env::temp_dir().join(format!("changed-{}", uuid::Uuid::new_v4().simple()));
-    // With the files' modes, by which the engine knows what it has built. The line is like none before it.
+    // Keeps the files' modes, which are part of the build cache's key. The new line is unique, so it is never cached.
     let copy = "mkdir \"$0\" && git ls-files -z | xargs -0 cp --preserve=mode --parents -t \"$0\" && \
         echo \"// $0\" >>\"$0\"/src/lib.rs";
     let dir = dir.to_string_lossy().into_owned();
@@ -113,7 +113,7 @@ fn a_changed_line_builds_no_dependency_again() {
 
     let start = Instant::now();
     let built = run("docker", &["build", "--progress=plain", "-t", &tag, &dir], &[]);
-    println!("a changed line is built in {} s", start.elapsed().as_secs());
+    println!("a changed line was built in {} s", start.elapsed().as_secs());
 
     std::fs::remove_dir_all(&dir).ok();
     run("docker", &["image", "rm", &tag], &[]);

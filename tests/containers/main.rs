@@ -1,6 +1,6 @@
-//! The demo of docker-compose.yml, as a person meets it: II, IV, V, VIII, IX, X and XI in containers.
+//! The demo of docker-compose.yml, used from outside: factors II, IV, V, VIII, IX, X, XI and XII in containers.
 //!
-//! `script/demo-test` builds the image, starts the demo and runs these; one after the other, since they break it.
+//! `script/demo-test` builds the image, starts the demo and runs these tests one at a time, since they stop its parts.
 
 mod compose_file;
 mod demo;

@@ -1,4 +1,4 @@
-"""Signs in where the contract asks for it, comes from another address each time, and knows the password now and then."""
+"""Schemathesis hooks: sign in where required, vary the IP address, and sometimes send the right password."""
 
 import os
 import random
@@ -13,18 +13,18 @@ session = None
 
 
 def address():
-    """The limits by address have tests of their own."""
+    """A random IP address: the rate limits per address are tested elsewhere."""
     return ".".join(str(random.randint(1, 254)) for _ in range(4))
 
 
 def sign_in():
     for _ in range(60):
         headers = {"x-forwarded-for": address()}
-        answer = requests.post(f"{URL}/api/v1/sessions", json=CREDENTIALS, headers=headers, timeout=30)
-        if answer.status_code == 201:
-            return answer.cookies["session"]
-        # All sign-ins together have a limit, too.
-        time.sleep(int(answer.headers["retry-after"]))
+        response = requests.post(f"{URL}/api/v1/sessions", json=CREDENTIALS, headers=headers, timeout=30)
+        if response.status_code == 201:
+            return response.cookies["session"]
+        # Sign-ins have a limit over all IP addresses too.
+        time.sleep(int(response.headers["retry-after"]))
     raise RuntimeError("no sign-in within a minute")
 
 
@@ -42,10 +42,10 @@ class Session:
 @schemathesis.hook
 def before_call(context, case, kwargs):
     case.headers["x-forwarded-for"] = address()
-    knows = isinstance(case.body, dict) and random.random() < 0.3
-    if knows and case.operation.label == "POST /api/v1/sessions" and set(case.body) == set(CREDENTIALS):
+    use_password = isinstance(case.body, dict) and random.random() < 0.3
+    if use_password and case.operation.label == "POST /api/v1/sessions" and set(case.body) == set(CREDENTIALS):
         case.body = dict(CREDENTIALS)
-    if knows and case.operation.label == "PATCH /api/v1/accounts/current" and "current_password" in case.body:
+    if use_password and case.operation.label == "PATCH /api/v1/accounts/current" and "current_password" in case.body:
         case.body["current_password"] = CREDENTIALS["password"]
 
 
@@ -54,6 +54,6 @@ def after_call(context, case, response):
     global session
     if case.method == "DELETE" and "/sessions" in case.path and response.status_code == 204:
         session = None
-    # Signing in ends the session that is shown with it.
+    # Signing in revokes the session whose cookie is sent with it.
     if case.operation.label == "POST /api/v1/sessions" and response.status_code == 201:
         session = None

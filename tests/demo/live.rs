@@ -1,11 +1,11 @@
-//! `GET /api/v1/live`: the account's own and mere counts.
+//! `GET /api/v1/live`: the account's own sessions and emails, and counts of everything else.
 
 use crate::support::*;
 
 async fn live(client: &Client, web: &Process) -> Value {
-    let answer = client.get(web, "/api/v1/live").await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    answer.body
+    let response = client.get(web, "/api/v1/live").await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    response.body
 }
 
 fn kinds(live: &Value) -> Vec<&str> {
@@ -22,7 +22,7 @@ fn names(object: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn who_is_signed_out_sees_nothing() {
+async fn a_signed_out_client_gets_401() {
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
 
@@ -30,7 +30,7 @@ async fn who_is_signed_out_sees_nothing() {
 }
 
 #[tokio::test]
-async fn it_tells_who_answered_and_how_long_a_session_lives() {
+async fn it_reports_the_instance_and_the_session_ttl() {
     let deploy = Deploy::new().await.with("SESSION_IDLE_SECONDS", "600");
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let (ada, _) = Client::signed_in_at(&web).await;
@@ -46,7 +46,7 @@ async fn it_tells_who_answered_and_how_long_a_session_lives() {
 }
 
 #[tokio::test]
-async fn it_shows_the_sessions_of_ones_own_account_alone() {
+async fn it_shows_only_the_sessions_of_the_account() {
     let deploy = Deploy::new().await;
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let (ada, account) = Client::signed_in_at(&web).await;
@@ -64,25 +64,25 @@ async fn it_shows_the_sessions_of_ones_own_account_alone() {
 }
 
 #[tokio::test]
-async fn it_shows_the_emails_of_ones_own_account_alone() {
+async fn it_shows_only_the_emails_of_the_account() {
     let deploy = Deploy::new().await;
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let (ada, her) = Client::signed_in_at(&web).await;
     let (bob, his) = Client::signed_in_at(&web).await;
 
-    // One email to her, one to him, and one to her address that is his affair.
-    let asked = ada.post(&web, "/api/v1/password-resets", json!({ "email": her.email })).await;
-    assert_eq!(asked.status, 202, "{}", asked.text);
+    // Ada requests an email; Bob requests two, one of them to Ada's email address.
+    let reset = ada.post(&web, "/api/v1/password-resets", json!({ "email": her.email })).await;
+    assert_eq!(reset.status, 202, "{}", reset.text);
     let change = json!({ "email": her.email, "current_password": his.password });
-    let asked = bob.patch(&web, "/api/v1/accounts/current", change).await;
-    assert_eq!(asked.status, 202, "{}", asked.text);
+    let change = bob.patch(&web, "/api/v1/accounts/current", change).await;
+    assert_eq!(change.status, 202, "{}", change.text);
 
     let hers = live(&ada, &web).await;
     let his = live(&bob, &web).await;
     assert_eq!(kinds(&hers), ["reset"]);
     assert_eq!(kinds(&his), ["email_change", "email_change_requested"]);
     assert_eq!(names(&hers["emails"][0]), ["created_at", "kind", "sent_at"]);
-    until("it tells that the email was sent", SOON, async || {
+    until("the email is reported as sent", SOON, async || {
         live(&ada, &web).await["emails"][0]["sent_at"].is_string().then_some(())
     })
     .await;

@@ -8,13 +8,13 @@ async fn running() -> (Deploy, Process, Process) {
     (deploy, web, worker)
 }
 
-/// A sign-in's answer less what differs between any two.
-fn told(answer: &Answer) -> String {
-    answer.text.replace(answer.header("x-request-id"), "")
+/// The body without the request id, which differs in every response.
+fn without_request_id(response: &Response) -> String {
+    response.text.replace(response.header("x-request-id"), "")
 }
 
 #[tokio::test]
-async fn nobody_signs_in_before_the_address_is_confirmed() {
+async fn sign_in_fails_before_the_email_address_is_confirmed() {
     let (_deploy, web, _worker) = running().await;
     let (client, account) = (Client::new(), Account::new());
     client.post(&web, "/api/v1/accounts", account.credentials()).await;
@@ -23,19 +23,19 @@ async fn nobody_signs_in_before_the_address_is_confirmed() {
 }
 
 #[tokio::test]
-async fn a_taken_address_is_answered_like_a_new_one() {
+async fn sign_up_with_a_taken_email_gets_the_same_response() {
     let (_deploy, web, _worker) = running().await;
     let account = Client::new().signed_up(&web).await;
 
     let new = Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
     let taken = Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
 
-    assert_eq!((taken.status, told(&taken)), (202, told(&new)));
-    assert_eq!(mail::emails(&account.email, 2).await.len(), 2, "but the owner is told");
+    assert_eq!((taken.status, without_request_id(&taken)), (202, without_request_id(&new)));
+    assert_eq!(mail::emails(&account.email, 2).await.len(), 2, "the owner is notified");
 }
 
 #[tokio::test]
-async fn unknown_addresses_and_wrong_passwords_get_the_same_answer() {
+async fn unknown_emails_and_wrong_passwords_get_the_same_response() {
     let (_deploy, web, _worker) = running().await;
     let known = Client::new().signed_up(&web).await;
     let wrong = Account { password: "not the password".into(), ..known };
@@ -44,11 +44,11 @@ async fn unknown_addresses_and_wrong_passwords_get_the_same_answer() {
     let unknown = Client::new().sign_in(&web, &Account::new()).await;
 
     wrong.is_problem(401);
-    assert_eq!((unknown.status, told(&unknown)), (401, told(&wrong)));
+    assert_eq!((unknown.status, without_request_id(&unknown)), (401, without_request_id(&wrong)));
 }
 
 #[tokio::test]
-async fn a_token_is_used_once() {
+async fn a_token_can_be_used_only_once() {
     let (_deploy, web, _worker) = running().await;
     let (client, account) = (Client::new(), Account::new());
     client.post(&web, "/api/v1/accounts", account.credentials()).await;
@@ -59,7 +59,7 @@ async fn a_token_is_used_once() {
 }
 
 #[tokio::test]
-async fn of_twenty_parallel_uses_of_a_token_one_succeeds() {
+async fn one_of_twenty_parallel_uses_of_a_token_succeeds() {
     let (_deploy, web, _worker) = running().await;
     let account = Client::new().signed_up(&web).await;
     Client::new().post(&web, "/api/v1/password-resets", json!({ "email": account.email })).await;
@@ -69,7 +69,7 @@ async fn of_twenty_parallel_uses_of_a_token_one_succeeds() {
     for n in 0..20 {
         let body = json!({ "token": token, "password": format!("password number {n}") });
         let request = Client::new().request(&web, "PUT", "/api/v1/password-resets").json(&body);
-        uses.spawn(async { Answer::of(request).await.status });
+        uses.spawn(async { Response::of(request).await.status });
     }
 
     let mut statuses = uses.join_all().await;
@@ -78,7 +78,7 @@ async fn of_twenty_parallel_uses_of_a_token_one_succeeds() {
 }
 
 #[tokio::test]
-async fn a_token_expires_after_a_day_and_one_for_a_reset_after_an_hour() {
+async fn reset_tokens_last_an_hour_others_a_day() {
     let (deploy, web, _worker) = running().await;
     let account = Client::new().signed_up(&web).await;
     let (client, pending) = (Client::new(), Account::new());
@@ -92,7 +92,7 @@ async fn a_token_expires_after_a_day_and_one_for_a_reset_after_an_hour() {
     let hours: Vec<i32> = sqlx::query_scalar(hours).fetch_all(&mut connection).await.expect("the tokens");
     assert_eq!(hours, [1, 24]);
     let expire = sqlx::query("update token set expires_at = now()");
-    expire.execute(&mut connection).await.expect("the tokens expire");
+    expire.execute(&mut connection).await.expect("the tokens are updated");
 
     let reset = json!({ "token": reset, "password": "another good one" });
     client.post(&web, "/api/v1/verifications", json!({ "token": verify })).await.is_problem(422);
@@ -100,21 +100,21 @@ async fn a_token_expires_after_a_day_and_one_for_a_reset_after_an_hour() {
 }
 
 #[tokio::test]
-async fn a_token_serves_no_other_purpose() {
+async fn a_verification_token_cannot_reset_a_password() {
     let (_deploy, web, _worker) = running().await;
     let (client, account) = (Client::new(), Account::new());
     client.post(&web, "/api/v1/accounts", account.credentials()).await;
     let token = mail::token(&account.email, "verify").await;
 
     let body = json!({ "token": token, "password": "another good one" });
-    let answer = client.put(&web, "/api/v1/password-resets", body).await;
+    let response = client.put(&web, "/api/v1/password-resets", body).await;
 
-    answer.is_problem(422);
-    assert_eq!(client.confirm(&web, &token).await, 204, "it is not spent either");
+    response.is_problem(422);
+    assert_eq!(client.confirm(&web, &token).await, 204, "the token is still unused");
 }
 
 #[tokio::test]
-async fn signing_up_again_does_not_change_what_an_older_letter_confirms() {
+async fn a_link_confirms_the_password_of_its_own_sign_up() {
     let (_deploy, web, _worker) = running().await;
     let (client, first) = (Client::new(), Account::new());
     client.post(&web, "/api/v1/accounts", first.credentials()).await;
@@ -130,17 +130,17 @@ async fn signing_up_again_does_not_change_what_an_older_letter_confirms() {
 }
 
 #[tokio::test]
-async fn a_reset_for_an_unknown_address_is_answered_alike() {
+async fn a_reset_for_an_unknown_email_returns_202() {
     let (_deploy, web, _worker) = running().await;
 
     let body = json!({ "email": Account::new().email });
-    let answer = Client::new().post(&web, "/api/v1/password-resets", body).await;
+    let response = Client::new().post(&web, "/api/v1/password-resets", body).await;
 
-    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert_eq!(response.status, 202, "{}", response.text);
 }
 
 #[tokio::test]
-async fn the_sixth_letter_of_a_day_to_one_address_is_not_sent() {
+async fn a_recipient_gets_at_most_five_emails_a_day() {
     let (_deploy, web, _worker) = running().await;
     let email = json!({ "email": Account::new().email });
 
@@ -154,7 +154,7 @@ async fn the_sixth_letter_of_a_day_to_one_address_is_not_sent() {
 }
 
 #[tokio::test]
-async fn devices_are_listed_and_signed_out_one_by_one_or_all() {
+async fn devices_can_be_listed_and_signed_out() {
     let (_deploy, web, _worker) = running().await;
     let (laptop, account) = Client::signed_in_at(&web).await;
     let phone = Client::new();
@@ -166,7 +166,7 @@ async fn devices_are_listed_and_signed_out_one_by_one_or_all() {
     let id = other["id"].as_str().expect("an id");
     assert_eq!((list.status, items.len(), &list.body["next"]), (200, 2, &Value::Null));
     assert!(["user_agent", "created_at", "expires_at"].iter().all(|f| other.get(f).is_some()));
-    assert_ne!(id, phone.session(&web), "the list gives no session away");
+    assert_ne!(id, phone.session(&web), "the list exposes no session id");
     assert_eq!(laptop.delete(&web, &format!("/api/v1/sessions/{id}")).await.status, 204);
     assert_eq!((phone.signed_in(&web).await, laptop.signed_in(&web).await), (401, 200));
 
@@ -201,7 +201,7 @@ async fn a_wrong_current_password_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_new_address_counts_once_it_is_confirmed() {
+async fn an_email_change_takes_effect_on_confirmation() {
     let (_deploy, web, _worker) = running().await;
     let (ada, old) = Client::signed_in_at(&web).await;
     let new = Account { email: Account::new().email, ..old.clone() };
@@ -209,8 +209,8 @@ async fn a_new_address_counts_once_it_is_confirmed() {
 
     assert_eq!(ada.patch(&web, "/api/v1/accounts/current", body).await.status, 202);
     let token = mail::token(&new.email, "verify").await;
-    assert_eq!(Client::new().sign_in(&web, &old).await.status, 201, "the old one stays valid");
-    mail::emails(&old.email, 2).await; // and is told
+    assert_eq!(Client::new().sign_in(&web, &old).await.status, 201, "the old email address is still valid");
+    mail::emails(&old.email, 2).await; // and is notified
     assert_eq!(ada.confirm(&web, &token).await, 204);
 
     assert_eq!(Client::new().sign_in(&web, &new).await.status, 201);
@@ -218,7 +218,7 @@ async fn a_new_address_counts_once_it_is_confirmed() {
 }
 
 #[tokio::test]
-async fn weak_passwords_and_bad_addresses_are_refused() {
+async fn weak_passwords_and_invalid_emails_are_rejected() {
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
     let client = Client::new();
@@ -227,7 +227,7 @@ async fn weak_passwords_and_bad_addresses_are_refused() {
         ("ada@example.com", "short"),
         ("ada@example.com", "password123"),
         ("ada@example.com", "x".repeat(129).as_str()),
-        ("no address", "correct horse battery"),
+        ("not an email", "correct horse battery"),
     ] {
         let body = json!({ "email": email, "password": password });
         client.post(&web, "/api/v1/accounts", body).await.is_problem(422);

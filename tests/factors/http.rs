@@ -1,14 +1,14 @@
-//! What every route keeps: problems, headers, request ids, CSRF, rate limits.
+//! What holds for every route: problem documents, headers, request ids, CSRF, rate limits.
 
 use crate::support::*;
 
 #[tokio::test]
-async fn every_error_is_a_problem() {
+async fn every_error_is_a_problem_document() {
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
     let client = Client::new();
     let text = |text: &'static str, kind: &str| {
-        Answer::of(client.request(&web, "POST", "/api/v1/sessions").header("content-type", kind).body(text))
+        Response::of(client.request(&web, "POST", "/api/v1/sessions").header("content-type", kind).body(text))
     };
     let extra = json!({ "email": "a@example.com", "password": "long enough", "admin": true });
 
@@ -26,7 +26,7 @@ async fn every_error_is_a_problem() {
 
 #[tokio::test]
 async fn a_problem_names_the_field_and_not_its_value() {
-    let web = Deploy::detached().web_at_once().await;
+    let web = Deploy::detached().listening_web().await;
     let bodies = [
         (json!({ "email": 4711 }), "email", "is of the wrong type"),
         (json!({ "email": ["4711"] }), "email", "is of the wrong type"),
@@ -35,32 +35,32 @@ async fn a_problem_names_the_field_and_not_its_value() {
         (json!({ "email": "4711" }), "email", "is not an email address"),
     ];
     for (body, field, message) in bodies {
-        let answer = Client::new().post(&web, "/api/v1/password-resets", body).await;
-        assert_eq!(answer.status, 422, "{}", answer.text);
-        assert_eq!(answer.body["errors"], json!([{ "field": field, "message": message }]));
-        assert!(!answer.text.contains("4711"), "{}", answer.text);
+        let response = Client::new().post(&web, "/api/v1/password-resets", body).await;
+        assert_eq!(response.status, 422, "{}", response.text);
+        assert_eq!(response.body["errors"], json!([{ "field": field, "message": message }]));
+        assert!(!response.text.contains("4711"), "{}", response.text);
     }
 }
 
 #[tokio::test]
-async fn a_method_that_is_not_allowed_is_told_which_are() {
-    let web = Deploy::detached().web_at_once().await;
+async fn a_405_response_lists_the_allowed_methods() {
+    let web = Deploy::detached().listening_web().await;
 
     for (method, path, allowed) in [("PATCH", "/api/v1/accounts", "POST"), ("DELETE", "/health/live", "GET")] {
-        let answer = Answer::of(Client::new().request(&web, method, path)).await;
+        let response = Response::of(Client::new().request(&web, method, path)).await;
 
-        answer.is_problem(405);
-        assert!(answer.header("allow").contains(allowed), "{answer:?}");
+        response.is_problem(405);
+        assert!(response.header("allow").contains(allowed), "{response:?}");
     }
 }
 
 #[tokio::test]
-async fn a_request_id_that_comes_in_counts_if_it_is_well_formed() {
-    let web = Deploy::detached().web_at_once().await;
+async fn a_well_formed_incoming_request_id_is_kept() {
+    let web = Deploy::detached().listening_web().await;
     let longest = "a".repeat(64);
     let too_long = "a".repeat(65);
 
-    for (id, counts) in [
+    for (id, kept) in [
         ("12345678", true),
         ("Ab-34567-x", true),
         (longest.as_str(), true),
@@ -69,40 +69,40 @@ async fn a_request_id_that_comes_in_counts_if_it_is_well_formed() {
         (too_long.as_str(), false),
     ] {
         let request = Client::new().request(&web, "GET", "/nothing-here");
-        let answer = Answer::of(request.header("x-request-id", id)).await;
+        let response = Response::of(request.header("x-request-id", id)).await;
 
-        answer.is_problem(404);
-        assert_eq!(answer.header("x-request-id") == id, counts, "{id}: {answer:?}");
+        response.is_problem(404);
+        assert_eq!(response.header("x-request-id") == id, kept, "{id}: {response:?}");
     }
 }
 
 #[tokio::test]
-async fn security_headers_stand_on_every_answer() {
-    let web = Deploy::detached().web_at_once().await;
+async fn every_response_has_the_security_headers() {
+    let web = Deploy::detached().listening_web().await;
 
     for path in ["/health/live", "/version", "/verify", "/reset", "/nothing-here", "/api/v1/sessions"] {
-        let answer = Client::new().get(&web, path).await;
+        let response = Client::new().get(&web, path).await;
 
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}: {answer:?}");
+        assert_eq!(response.header("x-content-type-options"), "nosniff", "{path}: {response:?}");
         for name in ["content-security-policy", "referrer-policy", "x-request-id"] {
-            assert_ne!(answer.header(name), "", "{path} has no {name}");
+            assert_ne!(response.header(name), "", "{path} has no {name}");
         }
     }
 }
 
 #[tokio::test]
-async fn the_session_cookie_is_out_of_reach_and_bound_to_its_host_over_https() {
+async fn the_session_cookie_is_httponly_and_bound_to_its_host() {
     let deploy = Deploy::new().await;
-    let (plain, _worker) = (deploy.web().await, deploy.worker());
-    let account = Client::new().signed_up(&plain).await;
-    let secure = deploy.with("PUBLIC_URL", "https://app.test");
-    let over_https = secure.web().await;
+    let (http, _worker) = (deploy.web().await, deploy.worker());
+    let account = Client::new().signed_up(&http).await;
+    let deploy = deploy.with("PUBLIC_URL", "https://app.test");
+    let https = deploy.web().await;
 
-    for (web, name) in [(&plain, "session="), (&over_https, "__Host-session=")] {
-        let answer = Client::new().sign_in(web, &account).await;
-        let cookie = answer.header("set-cookie");
+    for (web, name) in [(&http, "session="), (&https, "__Host-session=")] {
+        let response = Client::new().sign_in(web, &account).await;
+        let cookie = response.header("set-cookie");
 
-        assert!(cookie.starts_with(name), "{answer:?}");
+        assert!(cookie.starts_with(name), "{response:?}");
         assert!(["HttpOnly", "SameSite=Lax", "Path=/"].iter().all(|a| cookie.contains(a)), "{cookie}");
         assert_eq!(cookie.contains("Secure"), name.starts_with("__Host-"), "{cookie}");
         assert!(!cookie.contains("Domain"), "{cookie}");
@@ -110,12 +110,12 @@ async fn the_session_cookie_is_out_of_reach_and_bound_to_its_host_over_https() {
 }
 
 #[tokio::test]
-async fn requests_of_another_site_are_refused() {
+async fn cross_site_post_requests_are_rejected() {
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
     let post = |name: &str, value: &str| {
         let request = Client::new().request(&web, "POST", "/api/v1/sessions");
-        Answer::of(request.header(name, value).json(&Account::new().credentials()))
+        Response::of(request.header(name, value).json(&Account::new().credentials()))
     };
 
     post("sec-fetch-site", "cross-site").await.is_problem(403);
@@ -125,18 +125,18 @@ async fn requests_of_another_site_are_refused() {
 }
 
 #[tokio::test]
-async fn the_eleventh_wrong_password_is_limited_but_the_owner_is_not_locked_out() {
+async fn ten_wrong_passwords_do_not_lock_out_the_owner() {
     let deploy = Deploy::new().await;
     let (web, other, _worker) = (deploy.web().await, deploy.web().await, deploy.worker());
     let account = Client::new().signed_up(&web).await;
     let wrong = Account { password: "not the password".into(), ..account.clone() };
-    let thief = Client::new();
+    let attacker = Client::new();
 
     for attempt in 0..10 {
         let web = if attempt % 2 == 0 { &web } else { &other };
-        assert_eq!(thief.sign_in(web, &wrong).await.status, 401, "attempt {attempt}");
+        assert_eq!(attacker.sign_in(web, &wrong).await.status, 401, "attempt {attempt}");
     }
 
-    thief.sign_in(&web, &wrong).await.is_problem(429);
+    attacker.sign_in(&web, &wrong).await.is_problem(429);
     assert_eq!(Client::new().sign_in(&web, &account).await.status, 201);
 }

@@ -1,4 +1,4 @@
-//! III. Config is read from the environment alone, whole, and never shown.
+//! III. Config is read only from the environment, all errors are reported at once, and no secret is shown.
 
 use crate::support::*;
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 
 const CANARY: &str = "c4n4ry";
 
-/// The contract's list, without `OTEL_*`.
+/// All documented variables, without `OTEL_*`.
 const VARIABLES: [&str; 21] = [
     "PORT",
     "PUBLIC_URL",
@@ -32,29 +32,29 @@ const VARIABLES: [&str; 21] = [
     "ALLOW_RESET",
 ];
 
-/// Asserts the refusal of a process: 78, and one JSON line for each of the variables.
+/// Asserts that a process rejected its config: exit code 78, and one JSON line per variable.
 #[track_caller]
-fn refuses(exit: &Exit, variables: &[&str]) {
+fn assert_config_rejected(exit: &Exit, variables: &[&str]) {
     assert_eq!(exit.code, 78, "{exit:?}");
-    assert_eq!(exit.err, "", "a process complains on stdout");
+    assert_eq!(exit.err, "", "a process reports errors on stdout");
     let lines: Vec<Value> = exit.out.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect();
     for variable in variables {
-        let named = lines.iter().any(|line| line["message"].to_string().contains(variable));
-        assert!(named, "{variable} is not named: {}", exit.out);
+        let is_named = lines.iter().any(|line| line["message"].to_string().contains(variable));
+        assert!(is_named, "{variable} is not named: {}", exit.out);
     }
-    assert_eq!(lines.len(), variables.len(), "one line a variable: {}", exit.out);
-    assert!(lines.iter().all(|line| line["message"] != "listening"), "it has bound a port");
+    assert_eq!(lines.len(), variables.len(), "expected one line per variable: {}", exit.out);
+    assert!(lines.iter().all(|line| line["message"] != "listening"), "it listens on a port");
 }
 
 #[tokio::test]
-async fn web_and_worker_name_every_missing_variable_in_one_run() {
+async fn web_and_worker_name_all_missing_variables_at_once() {
     let mut deploy = Deploy::detached();
     deploy.env.clear();
 
     for program in ["web", "worker"] {
         let exit = deploy.run(program, &[]).await;
 
-        refuses(&exit, &REQUIRED);
+        assert_config_rejected(&exit, &REQUIRED);
     }
 }
 
@@ -84,8 +84,8 @@ async fn admin_tasks_name_every_missing_variable_on_stderr() {
 }
 
 #[tokio::test]
-async fn each_wrong_variable_is_named_and_its_value_is_not_shown() {
-    let wrong = [
+async fn an_invalid_variable_is_named_without_its_value() {
+    let invalid = [
         ("PORT", "c4n4ry"),
         ("PORT", "70000"),
         ("PUBLIC_URL", "c4n4ry"),
@@ -113,23 +113,23 @@ async fn each_wrong_variable_is_named_and_its_value_is_not_shown() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "c4n4ry"),
     ];
 
-    for (variable, value) in wrong {
+    for (variable, value) in invalid {
         for program in ["web", "worker"] {
             let exit = Deploy::detached().with(variable, value).run(program, &[]).await;
 
-            refuses(&exit, &[variable]);
+            assert_config_rejected(&exit, &[variable]);
             assert!(!exit.out.contains(CANARY), "the value of {variable} is shown: {}", exit.out);
         }
     }
 }
 
 #[tokio::test]
-async fn all_wrong_and_missing_variables_are_told_together() {
+async fn all_invalid_and_missing_variables_are_reported_together() {
     let deploy = Deploy::detached().with("PORT", "c4n4ry").with("SMTP_URL", "").with("LOG_FORMAT", "c4n4ry");
 
     let exit = deploy.run("web", &[]).await;
 
-    refuses(&exit, &["PORT", "SMTP_URL", "LOG_FORMAT"]);
+    assert_config_rejected(&exit, &["PORT", "SMTP_URL", "LOG_FORMAT"]);
 }
 
 #[tokio::test]
@@ -140,18 +140,18 @@ async fn an_empty_value_counts_as_unset() {
         .with("METRICS_PORT", "")
         .with("TRUSTED_PROXIES", "");
 
-    let web = deploy.web_at_once().await;
+    let web = deploy.listening_web().await;
 
     assert_eq!(Client::new().get(&web, "/health/live").await.status, 200);
 }
 
 #[tokio::test]
-async fn an_unrelated_variable_that_is_not_utf8_does_no_harm() {
+async fn an_unrelated_variable_may_have_invalid_utf8() {
     let mut deploy = Deploy::detached();
     deploy.env.insert("FOREIGN".into(), OsString::from_vec(vec![0xff, 0xfe]));
     deploy.env.insert(OsString::from_vec(b"NAME\xff".to_vec()), "x".into());
 
-    let web = deploy.web_at_once().await;
+    let web = deploy.listening_web().await;
 
     assert_eq!(Client::new().get(&web, "/health/live").await.status, 200);
 }
@@ -165,7 +165,7 @@ async fn a_file_named_dot_env_is_not_read() {
 
     let exit = deploy.run("web", &[]).await;
 
-    refuses(&exit, &REQUIRED);
+    assert_config_rejected(&exit, &REQUIRED);
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn the_config_is_shown_without_its_secrets() {
 }
 
 #[tokio::test]
-async fn the_fingerprint_tells_configs_apart() {
+async fn the_fingerprint_differs_between_configs() {
     let deploy = Deploy::detached();
     let before = deploy.run("config", &["fingerprint"]).await;
     let again = deploy.run("config", &["fingerprint"]).await;
@@ -211,19 +211,19 @@ async fn the_fingerprint_tells_configs_apart() {
 }
 
 #[tokio::test]
-async fn the_example_is_what_the_schema_prints() {
+async fn the_env_example_is_the_output_of_config_schema() {
     let mut deploy = Deploy::detached();
     deploy.env.clear();
 
     let exit = deploy.run("config", &["schema"]).await;
 
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/.env.example");
-    let example = std::fs::read_to_string(example).expect(".env.example is there");
-    assert_eq!((exit.code, exit.out), (0, example), "refresh it: config schema > .env.example");
+    let example = std::fs::read_to_string(example).expect(".env.example exists");
+    assert_eq!((exit.code, exit.out), (0, example), ".env.example is outdated, run: config schema > .env.example");
 }
 
 #[tokio::test]
-async fn the_example_holds_the_variables_of_the_contract_and_no_others() {
+async fn the_env_example_lists_exactly_the_documented_variables() {
     let exit = Deploy::detached().run("config", &["schema"]).await;
 
     let named: BTreeSet<&str> = exit
@@ -234,6 +234,5 @@ async fn the_example_holds_the_variables_of_the_contract_and_no_others() {
         .filter(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_' || b.is_ascii_digit()))
         .filter(|name| !name.starts_with("OTEL_"))
         .collect();
-    let wanted = BTreeSet::from(VARIABLES);
-    assert_eq!(named, wanted);
+    assert_eq!(named, BTreeSet::from(VARIABLES));
 }

@@ -1,12 +1,12 @@
-//! IV. What is answered while a service is down: the resiliency matrix, a test a column.
+//! IV. The response to each request while a service is down: the resiliency matrix, with a test per column.
 
 use crate::support::*;
 use std::time::Instant;
 
-/// What may be down.
+/// What is down in each column.
 const COLUMNS: [&str; 6] = ["nothing", "DATABASE_URL", "REDIS_URL", "SMTP_URL", "STORAGE_URL", "the reader of stdout"];
 
-/// Each request in the order of asking, and its status in each column.
+/// Each request, in the order of sending, and its status in each column.
 const MATRIX: [(&str, [u16; 6]); 13] = [
     ("GET /health/live", [200, 200, 200, 200, 200, 200]),
     ("GET /health/ready", [200, 503, 200, 200, 200, 200]),
@@ -20,19 +20,19 @@ const MATRIX: [(&str, [u16; 6]); 13] = [
     ("GET /api/v1/accounts/current", [200, 503, 503, 200, 200, 200]),
     ("PATCH /api/v1/accounts/current", [202, 503, 503, 202, 202, 202]),
     ("PUT /api/v1/accounts/current/password", [204, 503, 503, 204, 204, 204]),
-    // Redis alone knows sessions, so signing out needs nothing else.
+    // Sessions are stored only in Redis, so signing out needs nothing else.
     ("DELETE /api/v1/sessions/current", [204, 204, 503, 204, 204, 204]),
 ];
 
-/// How long a refused sign-in may take: a second, and some for a busy machine.
-const PATIENCE: Duration = Duration::from_millis(1_800);
+/// How long a sign-in may take to return 503: a second, and more for a busy machine.
+const SIGN_IN_LIMIT: Duration = Duration::from_millis(1_800);
 
-/// Takes a column's service away from a web and a worker that had it, and asks for every row.
-async fn holds(column: usize) {
+/// Stops a column's service while web and worker run, and sends the request of every row.
+async fn check_column(column: usize) {
     let down = COLUMNS[column];
     let mut deploy = Deploy::new().await;
     let proxy = match down.ends_with("_URL") {
-        true => Some(Proxy::before(down, Mode::Pass).await),
+        true => Some(Proxy::to_service(down, Mode::Pass).await),
         false => None,
     };
     if let Some(proxy) = &proxy {
@@ -42,31 +42,31 @@ async fn holds(column: usize) {
     let (ada, account) = Client::signed_in_at(&web).await;
     if let Some(proxy) = &proxy {
         proxy.set(Mode::Refuse).await;
-        is_noticed(&web).await;
+        until_reported_down(&web).await;
     }
     if column == 5 {
         web.stop_reading();
-        ask(&web, 8_000).await; // fills the pipe
+        send_requests(&web, 8_000).await; // fills the pipe
     }
 
     for (row, statuses) in MATRIX {
         let (method, path) = row.split_once(' ').expect("a method and a path");
         let request = ada.request(&web, method, path);
         let start = Instant::now();
-        let answer = Answer::of(match body(row, &account) {
+        let response = Response::of(match body(row, &account) {
             Some(body) => request.json(&body),
             None => request,
         });
-        let answer = answer.await;
+        let response = response.await;
         let took = start.elapsed();
         let status = statuses[column];
-        assert_eq!(answer.status, status, "{row}, and {down} is down: {}", answer.text);
+        assert_eq!(response.status, status, "{row} while {down} is down: {}", response.text);
         if status == 503 {
-            answer.is_problem(503);
-            assert!(took < PATIENCE || row != "POST /api/v1/sessions", "a refused sign-in took {took:?}");
+            response.is_problem(503);
+            assert!(took < SIGN_IN_LIMIT || row != "POST /api/v1/sessions", "a 503 for a sign-in took {took:?}");
         }
     }
-    assert!(web.running() && worker.running(), "{down} is down, and so is a process");
+    assert!(web.running() && worker.running(), "a process exited because {down} is down");
 }
 
 fn body(row: &str, account: &Account) -> Option<Value> {
@@ -83,40 +83,40 @@ fn body(row: &str, account: &Account) -> Option<Value> {
     })
 }
 
-async fn is_noticed(web: &Process) {
+async fn until_reported_down(web: &Process) {
     let probe = Client::new();
-    until("a service is seen to be down", SOON, async || {
+    until("a service is reported as down", SOON, async || {
         probe.get(web, "/health/ready").await.text.contains("\"down\"").then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn all_is_answered_when_all_is_up() {
-    holds(0).await;
+async fn every_request_succeeds_when_all_services_are_up() {
+    check_column(0).await;
 }
 
 #[tokio::test]
 async fn without_postgres_devices_can_be_listed_and_signed_out() {
-    holds(1).await;
+    check_column(1).await;
 }
 
 #[tokio::test]
-async fn without_redis_whoever_needs_no_session_is_answered() {
-    holds(2).await;
+async fn without_redis_requests_without_a_session_succeed() {
+    check_column(2).await;
 }
 
 #[tokio::test]
-async fn without_the_mail_server_letters_wait() {
-    holds(3).await;
+async fn without_the_mail_server_emails_wait_in_the_queue() {
+    check_column(3).await;
 }
 
 #[tokio::test]
-async fn without_storage_all_else_is_answered() {
-    holds(4).await;
+async fn without_storage_all_other_requests_succeed() {
+    check_column(4).await;
 }
 
 #[tokio::test]
-async fn with_an_unread_stdout_all_is_answered() {
-    holds(5).await;
+async fn with_an_unread_stdout_every_request_succeeds() {
+    check_column(5).await;
 }

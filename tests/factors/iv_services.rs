@@ -1,4 +1,4 @@
-//! IV. Backing services are attached by URL, and may go and come back.
+//! IV. Backing services are attached by URL, and may fail and recover.
 
 use crate::support::*;
 use futures_util::future::join_all;
@@ -7,21 +7,21 @@ use std::time::Instant;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long healing may take.
-const HEALING: Duration = Duration::from_secs(10);
-/// How long an answer may take while a service is silent.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long the recovery may take.
+const RECOVERY: Duration = Duration::from_secs(10);
+/// How long a response may take while a service is silent.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(8);
 
-async fn ready_is(status: u16, web: &Process, within: Duration) -> Answer {
+async fn until_ready_is(status: u16, web: &Process, timeout: Duration) -> Response {
     let probe = Client::new();
-    until(&format!("/health/ready is {status}"), within, async || {
-        let answer = probe.get(web, "/health/ready").await;
-        (answer.status == status).then_some(answer)
+    until(&format!("/health/ready is {status}"), timeout, async || {
+        let response = probe.get(web, "/health/ready").await;
+        (response.status == status).then_some(response)
     })
     .await
 }
 
-/// Signed-in reads, twenty at a time, until told to stop. Each is answered 200 or 503, within its time.
+/// Sends signed-in reads, twenty at a time, until `stop`. Each must return 200 or 503 within the limit.
 fn keep_reading(ada: &Arc<Client>, web: &Process, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
     let url = web.url("/api/v1/accounts/current");
     (0..20)
@@ -30,48 +30,48 @@ fn keep_reading(ada: &Arc<Client>, web: &Process, stop: &CancellationToken) -> V
             tokio::spawn(async move {
                 while !stop.is_cancelled() {
                     let start = Instant::now();
-                    let answer = Answer::of(ada.request_url("GET", &url)).await;
-                    assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+                    let response = Response::of(ada.request_url("GET", &url)).await;
+                    assert!(matches!(response.status, 200 | 503), "{response:?}");
                     let took = start.elapsed();
-                    assert!(took < PATIENCE, "{took:?}: {answer:?}");
+                    assert!(took < RESPONSE_LIMIT, "{took:?}: {response:?}");
                 }
             })
         })
         .collect()
 }
 
-/// Takes a service away from under a web that is in use, and gives it back.
-async fn goes_and_comes_back(variable: &str, how: Mode, meanwhile: impl AsyncFn(&Process)) {
-    let proxy = Proxy::before(variable, Mode::Pass).await;
+/// Makes a service fail while the web process serves requests, then lets it recover.
+async fn survives_an_outage(variable: &str, outage: Mode, meanwhile: impl AsyncFn(&Process)) {
+    let proxy = Proxy::to_service(variable, Mode::Pass).await;
     let deploy = Deploy::new().await;
     let worker = deploy.worker();
     let deploy = deploy.through(variable, proxy.port);
     let mut web = deploy.web().await;
     let (ada, _) = Client::signed_in_at(&web).await;
     let (ada, stop) = (Arc::new(ada), CancellationToken::new());
-    // Every connection of the pool is open, so that each can be caught.
+    // Opens every connection of the pool, so that the outage affects all.
     futures_util::future::join_all((0..100).map(|_| ada.signed_in(&web))).await;
     let reading = keep_reading(&ada, &web, &stop);
 
-    proxy.set(how).await;
-    until("reads are refused", HEALING, async || (ada.signed_in(&web).await == 503).then_some(())).await;
+    proxy.set(outage).await;
+    until("reads return 503", RECOVERY, async || (ada.signed_in(&web).await == 503).then_some(())).await;
     let live = Client::new().get(&web, "/health/live").await;
-    assert_eq!(live.status, 200, "liveness is not readiness");
+    assert_eq!(live.status, 200, "liveness does not depend on services");
     meanwhile(&web).await;
     proxy.set(Mode::Pass).await;
 
-    until("reads are answered again", HEALING, async || (ada.signed_in(&web).await == 200).then_some(())).await;
-    ready_is(200, &web, HEALING).await;
+    until("reads return 200 again", RECOVERY, async || (ada.signed_in(&web).await == 200).then_some(())).await;
+    until_ready_is(200, &web, RECOVERY).await;
     stop.cancel();
     for reader in reading {
-        reader.await.expect("every read was answered 200 or 503");
+        reader.await.expect("every read returned 200 or 503");
     }
-    assert!(web.running(), "the same process is ready again");
+    assert!(web.running(), "the same process recovered");
     drop(worker);
 }
 
-async fn postgres_is_missed(web: &Process) {
-    ready_is(503, web, HEALING).await;
+async fn check_without_postgres(web: &Process) {
+    until_ready_is(503, web, RECOVERY).await;
     let email = json!({ "email": "a@example.com" });
     let client = Client::new();
     let reset = client.post(web, "/api/v1/password-resets", email).await;
@@ -79,24 +79,24 @@ async fn postgres_is_missed(web: &Process) {
 }
 
 #[tokio::test]
-async fn web_outlives_a_refusing_postgres() {
-    goes_and_comes_back("DATABASE_URL", Mode::Refuse, postgres_is_missed).await;
+async fn web_survives_a_postgres_that_refuses_connections() {
+    survives_an_outage("DATABASE_URL", Mode::Refuse, check_without_postgres).await;
 }
 
 #[tokio::test]
-async fn web_outlives_a_paused_postgres() {
-    goes_and_comes_back("DATABASE_URL", Mode::Pause, postgres_is_missed).await;
+async fn web_survives_a_paused_postgres() {
+    survives_an_outage("DATABASE_URL", Mode::Pause, check_without_postgres).await;
 }
 
 #[tokio::test]
-async fn web_outlives_a_blackholed_postgres() {
-    goes_and_comes_back("DATABASE_URL", Mode::Blackhole, postgres_is_missed).await;
+async fn web_survives_a_blackholed_postgres() {
+    survives_an_outage("DATABASE_URL", Mode::Blackhole, check_without_postgres).await;
 }
 
-async fn redis_is_missed(web: &Process) {
+async fn check_without_redis(web: &Process) {
     let sign_in = Client::new().sign_in(web, &Account::new()).await;
     sign_in.is_problem(503);
-    until("Redis is listed as down, and web is ready", HEALING, async || {
+    until("Redis is reported as down and web is ready", RECOVERY, async || {
         let ready = Client::new().get(web, "/health/ready").await;
         assert_eq!(ready.status, 200, "{}", ready.text);
         (ready.body["checks"]["redis"]["status"] == "down").then_some(())
@@ -105,41 +105,41 @@ async fn redis_is_missed(web: &Process) {
 }
 
 #[tokio::test]
-async fn a_session_outlives_a_refusing_redis() {
-    goes_and_comes_back("REDIS_URL", Mode::Refuse, redis_is_missed).await;
+async fn a_session_survives_a_redis_that_refuses_connections() {
+    survives_an_outage("REDIS_URL", Mode::Refuse, check_without_redis).await;
 }
 
 #[tokio::test]
-async fn a_session_outlives_a_paused_redis() {
-    goes_and_comes_back("REDIS_URL", Mode::Pause, redis_is_missed).await;
+async fn a_session_survives_a_paused_redis() {
+    survives_an_outage("REDIS_URL", Mode::Pause, check_without_redis).await;
 }
 
 #[tokio::test]
-async fn a_session_outlives_a_blackholed_redis() {
-    goes_and_comes_back("REDIS_URL", Mode::Blackhole, redis_is_missed).await;
+async fn a_session_survives_a_blackholed_redis() {
+    survives_an_outage("REDIS_URL", Mode::Blackhole, check_without_redis).await;
 }
 
 #[tokio::test]
-async fn web_starts_without_postgres_and_is_ready_when_it_comes() {
-    let proxy = Proxy::before("DATABASE_URL", Mode::Refuse).await;
+async fn web_starts_without_postgres_and_becomes_ready_later() {
+    let proxy = Proxy::to_service("DATABASE_URL", Mode::Refuse).await;
     let deploy = Deploy::new().await.through("DATABASE_URL", proxy.port);
-    let mut web = deploy.web_at_once().await;
+    let mut web = deploy.listening_web().await;
 
-    ready_is(503, &web, HEALING).await;
+    until_ready_is(503, &web, RECOVERY).await;
     proxy.set(Mode::Pass).await;
 
-    ready_is(200, &web, HEALING).await;
+    until_ready_is(200, &web, RECOVERY).await;
     assert!(web.running());
 }
 
 #[tokio::test]
-async fn web_starts_without_redis_and_keeps_sessions_when_it_comes() {
-    let proxy = Proxy::before("REDIS_URL", Mode::Refuse).await;
+async fn web_starts_without_redis_and_stores_sessions_later() {
+    let proxy = Proxy::to_service("REDIS_URL", Mode::Refuse).await;
     let deploy = Deploy::new().await.through("REDIS_URL", proxy.port);
     let (web, _worker) = (deploy.web().await, deploy.worker());
 
     proxy.set(Mode::Pass).await;
-    until("sign-ins are answered", HEALING, async || {
+    until("sign-ins return 401", RECOVERY, async || {
         (Client::new().sign_in(&web, &Account::new()).await.status == 401).then_some(())
     })
     .await;
@@ -149,13 +149,13 @@ async fn web_starts_without_redis_and_keeps_sessions_when_it_comes() {
 }
 
 #[tokio::test]
-async fn a_worker_starts_without_postgres_and_works_when_it_comes() {
-    let proxy = Proxy::before("DATABASE_URL", Mode::Refuse).await;
+async fn a_worker_starts_without_postgres_and_runs_jobs_later() {
+    let proxy = Proxy::to_service("DATABASE_URL", Mode::Refuse).await;
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
     let deploy = deploy.through("DATABASE_URL", proxy.port);
     let mut worker = deploy.worker();
-    worker.log("the worker says something", |_| true).await;
+    worker.log("the worker logs a line", |_| true).await;
 
     proxy.set(Mode::Pass).await;
 
@@ -164,28 +164,26 @@ async fn a_worker_starts_without_postgres_and_works_when_it_comes() {
 }
 
 #[tokio::test]
-async fn a_letter_waits_until_the_mail_server_is_back() {
-    let proxy = Proxy::before("SMTP_URL", Mode::Refuse).await;
+async fn an_email_waits_until_the_mail_server_recovers() {
+    let proxy = Proxy::to_service("SMTP_URL", Mode::Refuse).await;
     let deploy = Deploy::new().await.through("SMTP_URL", proxy.port);
     let (web, worker) = (deploy.web().await, deploy.worker());
     let account = Account::new();
     Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
-    worker
-        .log("the worker tells of its failure", |line| matches!(line["level"].as_str(), Some("WARN" | "ERROR")))
-        .await;
+    worker.log("the worker logs the failure", |line| matches!(line["level"].as_str(), Some("WARN" | "ERROR"))).await;
 
     proxy.set(Mode::Pass).await;
 
-    let letters = until("the letter arrives", Duration::from_secs(60), async || {
-        let letters = mail::to(&account.email).await;
-        (!letters.is_empty()).then_some(letters)
+    let emails = until("the email arrives", Duration::from_secs(60), async || {
+        let emails = mail::to(&account.email).await;
+        (!emails.is_empty()).then_some(emails)
     })
     .await;
-    assert_eq!(letters.len(), 1);
+    assert_eq!(emails.len(), 1);
 }
 
 #[tokio::test]
-async fn a_web_whose_pool_is_busy_stays_ready() {
+async fn a_web_with_an_exhausted_pool_stays_ready() {
     let deploy = Deploy::new().await.with("DATABASE_POOL_SIZE", "3");
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let (ada, _) = Client::signed_in_at(&web).await;
@@ -198,35 +196,35 @@ async fn a_web_whose_pool_is_busy_stays_ready() {
     let waiting: Vec<_> = (0..10)
         .map(|_| {
             let (ada, url) = (Arc::clone(&ada), url.clone());
-            tokio::spawn(async move { Answer::of(ada.request_url("GET", &url)).await.status })
+            tokio::spawn(async move { Response::of(ada.request_url("GET", &url)).await.status })
         })
         .collect();
     while !waiting.iter().all(JoinHandle::is_finished) {
         let ready = probe.get(&web, "/health/ready").await;
         assert_eq!(ready.status, 200, "{}", ready.text);
-        tokio::time::sleep(Duration::from_millis(50)).await; // how often it is looked at
+        tokio::time::sleep(Duration::from_millis(50)).await; // the interval of the probes
     }
 
     for status in waiting {
-        assert_eq!(status.await.expect("an answer"), 503);
+        assert_eq!(status.await.expect("a response"), 503);
     }
 }
 
 #[tokio::test]
-async fn another_url_is_another_database() {
+async fn a_different_url_attaches_a_different_database() {
     let (one, other) = (Deploy::new().await, Deploy::new().await);
     let (web, _worker) = (one.web().await, one.worker());
     let account = Client::new().signed_up(&web).await;
 
-    let moved = one.with("DATABASE_URL", other.var("DATABASE_URL"));
-    let elsewhere = moved.web().await;
+    let deploy = one.with("DATABASE_URL", other.var("DATABASE_URL"));
+    let moved = deploy.web().await;
 
     assert_eq!(Client::new().sign_in(&web, &account).await.status, 201);
-    assert_eq!(Client::new().sign_in(&elsewhere, &account).await.status, 401);
+    assert_eq!(Client::new().sign_in(&moved, &account).await.status, 401);
 }
 
 #[tokio::test]
-async fn a_password_that_stands_percent_encoded_in_a_url_is_decoded() {
+async fn a_percent_encoded_password_in_a_url_is_decoded() {
     const PASSWORD: &str = "p/+@: %";
     let (deploy, name) = (Deploy::new().await, format!("odd_{}", random()));
     let client = redis::Client::open(service("REDIS_URL")).expect("a URL");
@@ -248,28 +246,28 @@ async fn a_password_that_stands_percent_encoded_in_a_url_is_decoded() {
     let doctor = odd.run("doctor", &[]).await;
 
     let drop = format!("drop role {name}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut connection).await.expect("the role is gone");
-    let () = redis::cmd("ACL").arg("DELUSER").arg(&name).query_async(&mut redis).await.expect("as is the user");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut connection).await.expect("the role is dropped");
+    let () = redis::cmd("ACL").arg("DELUSER").arg(&name).query_async(&mut redis).await.expect("the user is deleted");
     assert_eq!(doctor.code, 0, "{doctor:?}");
     assert!(!format!("{doctor:?}").contains(PASSWORD), "{doctor:?}");
 }
 
 #[tokio::test]
-async fn no_request_gets_a_connection_that_died_with_postgres() {
-    let proxy = Proxy::before("DATABASE_URL", Mode::Pass).await;
+async fn no_request_fails_on_a_stale_postgres_connection() {
+    let proxy = Proxy::to_service("DATABASE_URL", Mode::Pass).await;
     let deploy = Deploy::new().await.through("DATABASE_URL", proxy.port);
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let (ada, _) = Client::signed_in_at(&web).await;
-    // As many at once as leave several connections idle.
-    let asked = async || join_all((0..20).map(|_| ada.get(&web, "/api/v1/accounts/current"))).await;
-    asked().await;
+    // Enough concurrent requests to leave several connections idle.
+    let read = async || join_all((0..20).map(|_| ada.get(&web, "/api/v1/accounts/current"))).await;
+    read().await;
 
     proxy.set(Mode::Refuse).await;
-    ready_is(503, &web, SOON).await;
+    until_ready_is(503, &web, SOON).await;
     proxy.set(Mode::Pass).await;
-    ready_is(200, &web, SOON).await;
+    until_ready_is(200, &web, SOON).await;
 
-    for answer in asked().await {
-        assert_eq!(answer.status, 200, "{}", answer.text);
+    for response in read().await {
+        assert_eq!(response.status, 200, "{}", response.text);
     }
 }

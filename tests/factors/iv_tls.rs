@@ -1,23 +1,23 @@
-//! IV. A URL that asks for TLS gets it from a server that proves its name, or nothing is said at all.
+//! IV. A URL that requires TLS is used only with a valid certificate: no plaintext is sent otherwise.
 
-use crate::support::tls::{Authority, Front, SSL_REQUEST, Way};
+use crate::support::tls::{Authority, Frontend, Protocol, SSL_REQUEST};
 use crate::support::*;
 
-/// A deploy that reaches the service of `way` through `front`.
-fn through(deploy: Deploy, way: Way, front: &Front) -> Deploy {
-    let url = way.url(deploy.var(way.variable()), front.port);
-    deploy.with(way.variable(), &url)
+/// A deploy that connects to the service of `protocol` through `frontend`.
+fn through(deploy: Deploy, protocol: Protocol, frontend: &Frontend) -> Deploy {
+    let url = protocol.url(deploy.var(protocol.variable()), frontend.port);
+    deploy.with(protocol.variable(), &url)
 }
 
-/// What doctor says of a service that it cannot use, having said that all others are well.
-async fn complaint(deploy: &Deploy, way: Way) -> String {
+/// Doctor's message and remedy for the one service that failed. All others must be healthy.
+async fn failure(deploy: &Deploy, protocol: Protocol) -> String {
     let exit = deploy.run("doctor", &["--json"]).await;
-    assert_eq!(exit.code, 1, "{way:?}: {exit:?}");
+    assert_eq!(exit.code, 1, "{protocol:?}: {exit:?}");
     let report: Value = serde_json::from_str(&exit.out).expect("a JSON document");
     let checks = report["checks"].as_array().expect("a list of checks");
     let mut failed = checks.iter().filter(|check| check["status"] == "failed");
     let check = failed.next().expect("a failed check");
-    assert_eq!(check["variable"], way.variable(), "{exit:?}");
+    assert_eq!(check["variable"], protocol.variable(), "{exit:?}");
     assert_eq!(failed.next(), None, "{exit:?}");
     for name in ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "STORAGE_URL"] {
         let url = url::Url::parse(deploy.var(name)).expect("a URL");
@@ -28,14 +28,14 @@ async fn complaint(deploy: &Deploy, way: Way) -> String {
     format!("{} {}", check["message"], check["remedy"])
 }
 
-async fn everything_goes_through_tls(mail: Way) {
+async fn check_all_services_with_tls(mail: Protocol) {
     let authority = Authority::new();
     let mut deploy = Deploy::new().await.with("SSL_CERT_FILE", authority.file());
-    let mut fronts = Vec::new();
-    for way in [Way::Postgres, Way::Redis, Way::Storage, mail] {
-        let front = Front::before(way, &authority, &["localhost"]).await;
-        deploy = through(deploy, way, &front);
-        fronts.push(front);
+    let mut frontends = Vec::new();
+    for protocol in [Protocol::Postgres, Protocol::Redis, Protocol::Storage, mail] {
+        let frontend = Frontend::tls(protocol, &authority, &["localhost"]).await;
+        deploy = through(deploy, protocol, &frontend);
+        frontends.push(frontend);
     }
 
     let exit = deploy.run("doctor", &[]).await;
@@ -49,103 +49,103 @@ async fn everything_goes_through_tls(mail: Way) {
         (ready.body["status"] == "ready").then_some(())
     })
     .await;
-    assert!(fronts.iter().all(|front| front.opened() > 0));
+    assert!(frontends.iter().all(|frontend| frontend.handshakes() > 0));
 }
 
 #[tokio::test]
 async fn a_private_ca_is_trusted_for_every_service() {
-    everything_goes_through_tls(Way::Smtps).await;
+    check_all_services_with_tls(Protocol::Smtps).await;
 }
 
 #[tokio::test]
-async fn letters_go_by_starttls_where_the_url_requires_it() {
-    everything_goes_through_tls(Way::Starttls).await;
+async fn emails_use_starttls_when_the_url_requires_it() {
+    check_all_services_with_tls(Protocol::Starttls).await;
 }
 
 #[tokio::test]
-async fn a_certificate_for_an_address_is_trusted_at_that_address() {
+async fn a_certificate_for_an_ip_address_is_accepted() {
     let authority = Authority::new();
 
-    for way in Way::ALL {
-        let front = Front::before(way, &authority, &["127.0.0.1"]).await;
-        let deploy = through(Deploy::new().await, way, &front)
-            .through(way.variable(), front.port)
+    for protocol in Protocol::ALL {
+        let frontend = Frontend::tls(protocol, &authority, &["127.0.0.1"]).await;
+        let deploy = through(Deploy::new().await, protocol, &frontend)
+            .through(protocol.variable(), frontend.port)
             .with("SSL_CERT_FILE", authority.file());
         let exit = deploy.run("doctor", &[]).await;
 
-        assert_eq!(exit.code, 0, "{way:?}: {exit:?}");
-        assert!(front.opened() > 0, "{way:?}");
+        assert_eq!(exit.code, 0, "{protocol:?}: {exit:?}");
+        assert!(frontend.handshakes() > 0, "{protocol:?}");
     }
 }
 
 #[tokio::test]
-async fn a_server_of_another_name_is_refused() {
+async fn a_certificate_for_another_name_is_rejected() {
     let authority = Authority::new();
 
-    for way in Way::ALL {
-        let front = Front::before(way, &authority, &["other.test"]).await;
-        let deploy = through(Deploy::new().await, way, &front).with("SSL_CERT_FILE", authority.file());
-        let said = complaint(&deploy, way).await;
+    for protocol in Protocol::ALL {
+        let frontend = Frontend::tls(protocol, &authority, &["other.test"]).await;
+        let deploy = through(Deploy::new().await, protocol, &frontend).with("SSL_CERT_FILE", authority.file());
+        let message = failure(&deploy, protocol).await;
 
-        assert!(said.contains("certificate not valid for name"), "{way:?}: {said}");
-        assert_eq!(front.opened(), 0, "{way:?}");
+        assert!(message.contains("certificate not valid for name"), "{protocol:?}: {message}");
+        assert_eq!(frontend.handshakes(), 0, "{protocol:?}");
     }
 }
 
 #[tokio::test]
-async fn a_server_with_an_unknown_ca_is_refused() {
+async fn a_certificate_from_an_unknown_ca_is_rejected() {
     let (authority, another) = (Authority::new(), Authority::new());
 
-    for way in Way::ALL {
-        let front = Front::before(way, &authority, &["localhost"]).await;
-        let deploy = through(Deploy::new().await, way, &front);
-        let unset = complaint(&deploy, way).await;
+    for protocol in Protocol::ALL {
+        let frontend = Frontend::tls(protocol, &authority, &["localhost"]).await;
+        let deploy = through(Deploy::new().await, protocol, &frontend);
+        let unset = failure(&deploy, protocol).await;
         let deploy = deploy.with("SSL_CERT_FILE", another.file());
-        let wrong = complaint(&deploy, way).await;
+        let wrong = failure(&deploy, protocol).await;
 
-        for said in [unset, wrong] {
-            assert!(said.contains("UnknownIssuer"), "{way:?}: {said}");
-            assert!(said.contains("SSL_CERT_FILE"), "{way:?}: {said}");
+        for message in [unset, wrong] {
+            assert!(message.contains("UnknownIssuer"), "{protocol:?}: {message}");
+            assert!(message.contains("SSL_CERT_FILE"), "{protocol:?}: {message}");
         }
-        assert_eq!(front.opened(), 0, "{way:?}");
+        assert_eq!(frontend.handshakes(), 0, "{protocol:?}");
     }
 }
 
 #[tokio::test]
-async fn postgres_hears_nothing_in_the_clear() {
-    let front = Front::in_the_clear(Way::Postgres).await;
-    let deploy = through(Deploy::new().await, Way::Postgres, &front);
+async fn postgres_without_tls_receives_no_plaintext() {
+    let frontend = Frontend::plaintext(Protocol::Postgres).await;
+    let deploy = through(Deploy::new().await, Protocol::Postgres, &frontend);
 
-    let said = complaint(&deploy, Way::Postgres).await;
+    let message = failure(&deploy, Protocol::Postgres).await;
     let migrate = deploy.run("migrate", &[]).await;
 
-    assert!(said.contains("does not support TLS"), "{said}");
+    assert!(message.contains("does not support TLS"), "{message}");
     assert!(migrate.err.contains("does not support TLS"), "{migrate:?}");
-    let heard = front.heard();
-    assert!(heard.len() >= 16, "both asked");
-    assert!(heard.chunks(8).all(|said| said == SSL_REQUEST), "{heard:?}");
+    let received = frontend.received();
+    assert!(received.len() >= 16, "both programs must connect");
+    assert!(received.chunks(8).all(|message| message == SSL_REQUEST), "{received:?}");
 }
 
 #[tokio::test]
-async fn a_mail_server_without_starttls_hears_nothing_and_the_letter_waits() {
-    let front = Front::in_the_clear(Way::Starttls).await;
-    let deploy = through(Deploy::new().await, Way::Starttls, &front);
+async fn a_mail_server_without_starttls_receives_no_email() {
+    let frontend = Frontend::plaintext(Protocol::Starttls).await;
+    let deploy = through(Deploy::new().await, Protocol::Starttls, &frontend);
     let (web, worker) = (deploy.web().await, deploy.worker());
 
-    let said = complaint(&deploy, Way::Starttls).await;
+    let message = failure(&deploy, Protocol::Starttls).await;
     Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
     let failed = worker.log("the email fails", |line| line["task"] == "send_account_email").await;
 
-    assert!(said.contains("STARTTLS is not supported"), "{said}");
+    assert!(message.contains("STARTTLS is not supported"), "{message}");
     assert_eq!(failed["message"], "job failed, will be retried", "{failed}");
-    let heard = String::from_utf8(front.heard()).expect("text");
-    assert!(heard.starts_with("EHLO "), "{heard}");
-    let polite = |line: &str| line.starts_with("EHLO ") || line == "QUIT";
-    assert!(heard.lines().all(polite), "{heard}");
+    let received = String::from_utf8(frontend.received()).expect("text");
+    assert!(received.starts_with("EHLO "), "{received}");
+    let is_harmless = |line: &str| line.starts_with("EHLO ") || line == "QUIT";
+    assert!(received.lines().all(is_harmless), "{received}");
 }
 
 #[tokio::test]
-async fn a_private_ca_that_is_none_ends_the_start() {
+async fn an_invalid_ca_file_stops_the_process_at_start() {
     let (authority, files) = (Authority::new(), Deploy::detached());
     let whole = std::fs::read_to_string(authority.file()).expect("a file");
     let broken = whole.replacen("MII", "MIA", 1);
@@ -153,27 +153,27 @@ async fn a_private_ca_that_is_none_ends_the_start() {
         std::fs::write(files.dir().join(file), text).expect("a file");
     }
 
-    for way in Way::ALL {
+    for protocol in Protocol::ALL {
         for file in ["missing", "empty", "text", "broken"] {
             let path = files.dir().join(file);
             let deploy = Deploy::detached().with("SSL_CERT_FILE", path.to_str().expect("a path"));
-            let url = way.url(deploy.var(way.variable()), closed_port());
-            let deploy = deploy.with(way.variable(), &url);
+            let url = protocol.url(deploy.var(protocol.variable()), closed_port());
+            let deploy = deploy.with(protocol.variable(), &url);
             let exit = deploy.spawn("web").exit(SOON).await;
 
-            assert_eq!(exit.code, 78, "{way:?}: {exit:?}");
+            assert_eq!(exit.code, 78, "{protocol:?}: {exit:?}");
             let line: Value = serde_json::from_str(&exit.out).expect("one line");
-            let said = line["message"].as_str().expect("a message");
+            let message = line["message"].as_str().expect("a message");
             let why = if file == "missing" { "No such file" } else { "certificates" };
-            assert!(said.contains("SSL_CERT_FILE") && said.contains(why), "{way:?}: {said}");
+            assert!(message.contains("SSL_CERT_FILE") && message.contains(why), "{protocol:?}: {message}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_admin_task_tells_of_a_private_ca_that_is_none() {
+async fn admin_tasks_report_an_invalid_ca_file() {
     let deploy = Deploy::detached().with("SSL_CERT_FILE", "missing.pem");
-    let url = Way::Postgres.url(deploy.var("DATABASE_URL"), closed_port());
+    let url = Protocol::Postgres.url(deploy.var("DATABASE_URL"), closed_port());
     let deploy = deploy.with("DATABASE_URL", &url);
 
     let (migrate, doctor) = (deploy.run("migrate", &[]).await, deploy.run("doctor", &[]).await);

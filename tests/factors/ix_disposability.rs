@@ -1,14 +1,14 @@
-//! IX. Processes start fast, stop gracefully, and may be stopped at any moment.
+//! IX. Processes start fast, stop gracefully, and may be stopped at any time.
 
 use crate::support::*;
 
-/// The grace of the tests' deploys, and the time to notice that it is over.
+/// The grace period of the tests' deploys, and a second to exit after it.
 const GRACE: Duration = Duration::from_secs(6);
 
 const HALF_A_REQUEST: &str = "POST /api/v1/sessions HTTP/1.1\r\nHost: app.test\r\n";
 
-/// Sends all but the body, and waits until the server asks for it: the request is in hand.
-async fn in_hand(web: &Process, body: &str) -> Raw {
+/// Sends all but the body and waits for `100 Continue`: the request is in flight.
+async fn in_flight(web: &Process, body: &str) -> Raw {
     let mut raw = Raw::begin(web, HALF_A_REQUEST).await;
     raw.send(&format!(
         "Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
@@ -19,7 +19,7 @@ async fn in_hand(web: &Process, body: &str) -> Raw {
     raw
 }
 
-async fn closed(web: &Process) {
+async fn until_closed(web: &Process) {
     until("the port is closed", SOON, async || {
         tokio::net::TcpStream::connect(("127.0.0.1", web.port())).await.is_err().then_some(())
     })
@@ -27,10 +27,10 @@ async fn closed(web: &Process) {
 }
 
 #[tokio::test]
-async fn an_idle_web_and_worker_stop_with_success() {
+async fn an_idle_web_and_worker_exit_with_0() {
     let deploy = Deploy::new().await;
     let (mut web, mut worker) = (deploy.web().await, deploy.worker());
-    worker.log("the worker says something", |_| true).await;
+    worker.log("the worker logs a line", |_| true).await;
 
     for process in [&mut web, &mut worker] {
         process.stop();
@@ -41,13 +41,13 @@ async fn an_idle_web_and_worker_stop_with_success() {
 }
 
 #[tokio::test]
-async fn half_sent_requests_cannot_hold_up_the_end() {
-    let mut web = Deploy::detached().web_at_once().await;
+async fn half_sent_requests_do_not_delay_the_shutdown() {
+    let mut web = Deploy::detached().listening_web().await;
     let mut half = Vec::new();
     for _ in 0..100 {
         half.push(Raw::begin(&web, HALF_A_REQUEST).await);
     }
-    assert_eq!(Client::new().get(&web, "/health/live").await.status, 200, "others are served");
+    assert_eq!(Client::new().get(&web, "/health/live").await.status, 200, "other requests are served");
 
     web.stop();
 
@@ -55,12 +55,12 @@ async fn half_sent_requests_cannot_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn half_sent_bodies_cannot_hold_up_the_end() {
+async fn half_sent_bodies_do_not_delay_the_shutdown() {
     let deploy = Deploy::new().await;
     let mut web = deploy.web().await;
     let mut half = Vec::new();
     for _ in 0..100 {
-        half.push(in_hand(&web, "{\"email\":\"never sent\"}").await);
+        half.push(in_flight(&web, "{\"email\":\"never sent\"}").await);
     }
 
     web.stop();
@@ -69,23 +69,23 @@ async fn half_sent_bodies_cannot_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn a_request_in_hand_is_answered_before_the_end() {
+async fn a_request_in_flight_is_completed_before_the_exit() {
     let deploy = Deploy::new().await;
     let mut web = deploy.web().await;
     let body = Account::new().credentials().to_string();
-    let mut raw = in_hand(&web, &body).await;
+    let mut raw = in_flight(&web, &body).await;
 
     web.stop();
-    closed(&web).await;
+    until_closed(&web).await;
     raw.send(&body).await;
 
-    let answer = raw.wait_for("\"request_id\"").await;
-    assert!(answer.contains("HTTP/1.1 401"), "{answer}");
+    let response = raw.wait_for("\"request_id\"").await;
+    assert!(response.contains("HTTP/1.1 401"), "{response}");
     assert_eq!(web.exit(GRACE).await.code, 0);
 }
 
 #[tokio::test]
-async fn a_draining_web_is_not_ready_but_still_answers() {
+async fn a_draining_web_is_not_ready_but_still_responds() {
     let deploy = Deploy::new().await.with("DRAIN_SECONDS", "2");
     let (mut web, probe) = (deploy.web().await, Client::new());
 
@@ -96,7 +96,7 @@ async fn a_draining_web_is_not_ready_but_still_answers() {
     .await;
     let others = [probe.get(&web, "/health/live").await, Client::new().get(&web, "/version").await];
 
-    assert!(others.iter().all(|answer| answer.status == 200), "{others:?}");
+    assert!(others.iter().all(|response| response.status == 200), "{others:?}");
     assert_eq!(web.exit(GRACE).await.code, 0);
 }
 
@@ -106,7 +106,7 @@ async fn a_second_signal_changes_nothing() {
     let mut web = deploy.web().await;
 
     web.stop();
-    until("the first signal has come", Duration::from_secs(1), async || {
+    until("the first signal is handled", Duration::from_secs(1), async || {
         (Client::new().get(&web, "/health/ready").await.status == 503).then_some(())
     })
     .await;
@@ -116,8 +116,8 @@ async fn a_second_signal_changes_nothing() {
 }
 
 #[tokio::test]
-async fn ctrl_c_is_a_stop_as_well() {
-    let mut web = Deploy::detached().web_at_once().await;
+async fn ctrl_c_stops_the_process_gracefully() {
+    let mut web = Deploy::detached().listening_web().await;
 
     web.signal(rustix::process::Signal::INT);
 
@@ -125,16 +125,16 @@ async fn ctrl_c_is_a_stop_as_well() {
 }
 
 #[tokio::test]
-async fn a_worker_whose_database_falls_silent_ends_within_the_grace() {
+async fn a_worker_with_a_silent_database_exits_in_time() {
     let (database, mail) =
-        (Proxy::before("DATABASE_URL", Mode::Pass).await, Proxy::before("SMTP_URL", Mode::Blackhole).await);
+        (Proxy::to_service("DATABASE_URL", Mode::Pass).await, Proxy::to_service("SMTP_URL", Mode::Blackhole).await);
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
     let deploy = deploy.through("DATABASE_URL", database.port).with("SMTP_URL", &mail.url("SMTP_URL"));
     let mut worker = deploy.worker();
     let accepted = mail.accepted();
     Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
-    until("the worker has a letter in hand", SOON, async || (mail.accepted() > accepted + 1).then_some(())).await;
+    until("the worker is sending an email", SOON, async || (mail.accepted() > accepted + 1).then_some(())).await;
     database.set(Mode::Blackhole).await;
 
     worker.stop();
@@ -143,11 +143,11 @@ async fn a_worker_whose_database_falls_silent_ends_within_the_grace() {
 }
 
 #[tokio::test]
-async fn a_process_whose_services_are_down_still_stops_with_success() {
+async fn a_process_without_services_still_exits_with_0() {
     let deploy = Deploy::detached();
-    let (mut web, mut worker) = (deploy.web_at_once().await, deploy.worker());
+    let (mut web, mut worker) = (deploy.listening_web().await, deploy.worker());
     Client::new().get(&web, "/health/ready").await;
-    worker.log("the worker says something", |_| true).await;
+    worker.log("the worker logs a line", |_| true).await;
 
     for process in [&mut web, &mut worker] {
         process.stop();

@@ -1,4 +1,4 @@
-//! IX. A deploy replaces every process under load, and nobody notices.
+//! IX. A deploy replaces every process under load, and no request fails.
 
 use crate::support::*;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const RESTARTS: usize = 3;
-/// 200 requests a second, whatever the answers.
+/// 200 requests a second, however long the responses take.
 const EVERY: Duration = Duration::from_millis(5);
-/// Half a minute's, at least.
+/// The requests of half a minute, at least.
 const REQUESTS: usize = 6_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_fails_while_each_web_is_restarted_three_times() {
+async fn no_request_fails_during_three_rolling_restarts() {
     let deploy = Deploy::new().await.with("DRAIN_SECONDS", "2");
     let ports = [closed_port(), closed_port()];
     let mut webs = Vec::new();
@@ -24,30 +24,30 @@ async fn no_request_fails_while_each_web_is_restarted_three_times() {
     }
     let _worker = deploy.worker();
     let (ada, _) = Client::signed_in_at(&webs[0]).await;
-    let balancer = Balancer::before(&ports).await;
-    balancer.sees(2).await;
+    let balancer = Balancer::start(&ports).await;
+    balancer.until_instances(2).await;
 
     let stop = CancellationToken::new();
     let load = load(ada, &balancer, stop.clone());
-    let mut troubles = Vec::new();
+    let mut warnings = Vec::new();
     for _ in 0..RESTARTS {
         for (web, deploy) in webs.iter_mut().zip(&deploys) {
             web.stop();
             let exit = web.exit(Duration::from_secs(10)).await;
             assert_eq!(exit.code, 0);
-            troubles.extend(exit.out.lines().filter(|line| !line.contains("INFO")).map(str::to_owned));
+            warnings.extend(exit.out.lines().filter(|line| !line.contains("INFO")).map(str::to_owned));
             *web = deploy.web().await;
-            balancer.sees(2).await;
+            balancer.until_instances(2).await;
         }
     }
     stop.cancel();
 
-    let (asked, failed) = load.await.expect("the load ends");
-    assert!(asked >= REQUESTS, "only {asked} requests were made");
-    assert_eq!(failed, Vec::<String>::new(), "of {asked}: {troubles:#?}");
+    let (sent, failed) = load.await.expect("the load does not panic");
+    assert!(sent >= REQUESTS, "only {sent} requests were sent");
+    assert_eq!(failed, Vec::<String>::new(), "of {sent}: {warnings:#?}");
 }
 
-/// Signed-in reads until told to stop, and enough of them; answers how many there were, and what failed.
+/// Sends signed-in reads until `stop`, at least `REQUESTS`. Returns their number and the failures.
 fn load(ada: Client, balancer: &Balancer, stop: CancellationToken) -> JoinHandle<(usize, Vec<String>)> {
     let (ada, url) = (Arc::new(ada), balancer.url("/api/v1/accounts/current"));
     tokio::spawn(async move {
@@ -57,18 +57,18 @@ fn load(ada: Client, balancer: &Balancer, stop: CancellationToken) -> JoinHandle
             ticks.tick().await;
             let (ada, url) = (Arc::clone(&ada), url.clone());
             requests.push(tokio::spawn(async move {
-                match Answer::tried(ada.request_url("GET", &url)).await {
-                    Ok(answer) if answer.status == 200 => None,
-                    Ok(answer) => Some(format!("{} {}", answer.status, answer.text)),
+                match Response::try_of(ada.request_url("GET", &url)).await {
+                    Ok(response) if response.status == 200 => None,
+                    Ok(response) => Some(format!("{} {}", response.status, response.text)),
                     Err(error) => Some(format!("{error:?}")),
                 }
             }));
         }
-        let asked = requests.len();
+        let sent = requests.len();
         let mut failed = Vec::new();
         for request in requests {
-            failed.extend(request.await.expect("a request ends"));
+            failed.extend(request.await.expect("a request does not panic"));
         }
-        (asked, failed)
+        (sent, failed)
     })
 }

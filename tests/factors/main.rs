@@ -1,4 +1,4 @@
-//! The twelve proofs: black-box tests of the built programs, named by factor.
+//! Black-box tests of the built programs, one group per factor.
 
 mod accounts;
 mod contract;

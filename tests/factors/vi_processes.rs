@@ -1,20 +1,20 @@
-//! VI. Processes hold nothing: any of them answers any request, and any may go.
+//! VI. Processes are stateless: each can serve any request, and each may stop.
 
 use crate::support::*;
 
-/// Two webs that take turns; the one that has just answered is replaced.
-struct Turns<'a> {
+/// Two web processes that alternate; the last one used is restarted.
+struct Alternating<'a> {
     deploy: &'a Deploy,
     last: Process,
     next: Process,
 }
 
-impl<'a> Turns<'a> {
-    async fn of(deploy: &'a Deploy) -> Self {
+impl<'a> Alternating<'a> {
+    async fn start(deploy: &'a Deploy) -> Self {
         Self { deploy, last: deploy.web().await, next: deploy.web().await }
     }
 
-    async fn web(&mut self) -> &Process {
+    async fn next(&mut self) -> &Process {
         std::mem::swap(&mut self.last, &mut self.next);
         self.next.stop();
         assert_eq!(self.next.exit(SOON).await.code, 0);
@@ -24,46 +24,46 @@ impl<'a> Turns<'a> {
 }
 
 #[tokio::test]
-async fn a_whole_life_of_an_account_alternates_between_restarting_webs() {
+async fn an_account_works_across_restarts_of_every_web() {
     let deploy = Deploy::new().await;
-    let (mut turns, _worker) = (Turns::of(&deploy).await, deploy.worker());
+    let (mut webs, _worker) = (Alternating::start(&deploy).await, deploy.worker());
     let (laptop, phone, mut ada) = (Client::new(), Client::new(), Account::new());
 
-    let answer = laptop.post(turns.web().await, "/api/v1/accounts", ada.credentials()).await;
-    assert_eq!(answer.status, 202, "{}", answer.text);
+    let response = laptop.post(webs.next().await, "/api/v1/accounts", ada.credentials()).await;
+    assert_eq!(response.status, 202, "{}", response.text);
     let token = mail::token(&ada.email, "verify").await;
-    assert_eq!(laptop.confirm(turns.web().await, &token).await, 204);
-    assert_eq!(laptop.sign_in(turns.web().await, &ada).await.status, 201);
-    assert_eq!(phone.sign_in(turns.web().await, &ada).await.status, 201);
-    let devices = laptop.get(turns.web().await, "/api/v1/sessions").await;
+    assert_eq!(laptop.confirm(webs.next().await, &token).await, 204);
+    assert_eq!(laptop.sign_in(webs.next().await, &ada).await.status, 201);
+    assert_eq!(phone.sign_in(webs.next().await, &ada).await.status, 201);
+    let devices = laptop.get(webs.next().await, "/api/v1/sessions").await;
     assert_eq!(devices.body["items"].as_array().map(Vec::len), Some(2), "{}", devices.text);
 
     let change = json!({ "current_password": ada.password, "new_password": "a much better one" });
-    let answer = laptop.put(turns.web().await, "/api/v1/accounts/current/password", change).await;
-    assert_eq!(answer.status, 204, "{}", answer.text);
-    assert_eq!(phone.signed_in(turns.web().await).await, 401, "other devices are out");
-    assert_eq!(laptop.signed_in(turns.web().await).await, 200, "this device stays");
+    let response = laptop.put(webs.next().await, "/api/v1/accounts/current/password", change).await;
+    assert_eq!(response.status, 204, "{}", response.text);
+    assert_eq!(phone.signed_in(webs.next().await).await, 401, "other devices are signed out");
+    assert_eq!(laptop.signed_in(webs.next().await).await, 200, "this device stays signed in");
 
-    let ask = json!({ "email": ada.email });
-    let answer = phone.post(turns.web().await, "/api/v1/password-resets", ask).await;
-    assert_eq!(answer.status, 202, "{}", answer.text);
+    let request = json!({ "email": ada.email });
+    let response = phone.post(webs.next().await, "/api/v1/password-resets", request).await;
+    assert_eq!(response.status, 202, "{}", response.text);
     let token = mail::token(&ada.email, "reset").await;
     ada.password = "the best one of all".to_owned();
     let reset = json!({ "token": token, "password": ada.password });
-    let answer = phone.put(turns.web().await, "/api/v1/password-resets", reset).await;
-    assert_eq!(answer.status, 204, "{}", answer.text);
-    assert_eq!(laptop.signed_in(turns.web().await).await, 401, "a reset signs out everywhere");
+    let response = phone.put(webs.next().await, "/api/v1/password-resets", reset).await;
+    assert_eq!(response.status, 204, "{}", response.text);
+    assert_eq!(laptop.signed_in(webs.next().await).await, 401, "a reset signs out everywhere");
 
-    assert_eq!(phone.sign_in(turns.web().await, &ada).await.status, 201);
+    assert_eq!(phone.sign_in(webs.next().await, &ada).await.status, 201);
     let erase = json!({ "current_password": ada.password });
-    let answer = phone.delete_with(turns.web().await, "/api/v1/accounts/current", erase).await;
-    assert_eq!(answer.status, 204, "{}", answer.text);
-    assert_eq!(phone.signed_in(turns.web().await).await, 401);
-    assert_eq!(phone.sign_in(turns.web().await, &ada).await.status, 401, "erased");
+    let response = phone.delete_with(webs.next().await, "/api/v1/accounts/current", erase).await;
+    assert_eq!(response.status, 204, "{}", response.text);
+    assert_eq!(phone.signed_in(webs.next().await).await, 401);
+    assert_eq!(phone.sign_in(webs.next().await, &ada).await.status, 401, "the account is erased");
 }
 
 #[tokio::test]
-async fn the_session_survives_on_the_other_process() {
+async fn a_session_is_valid_on_every_process() {
     let deploy = Deploy::new().await;
     let (one, other, _worker) = (deploy.web().await, deploy.web().await, deploy.worker());
     let (ada, _) = Client::signed_in_at(&one).await;
@@ -77,7 +77,7 @@ async fn the_session_survives_on_the_other_process() {
 }
 
 #[tokio::test]
-async fn everything_survives_when_all_processes_are_killed() {
+async fn accounts_and_sessions_survive_killing_all_processes() {
     let deploy = Deploy::new().await;
     let (web, worker) = (deploy.web().await, deploy.worker());
     let (ada, account) = Client::signed_in_at(&web).await;
@@ -110,16 +110,16 @@ async fn sessions_are_stored_hashed_and_expire() {
     let mut redis = redis().await;
     for key in keys().await.difference(&before) {
         let dump: Vec<u8> = redis::cmd("DUMP").arg(key).query_async(&mut redis).await.unwrap_or_default();
-        let ttl: i64 = redis::cmd("TTL").arg(key).query_async(&mut redis).await.expect("a time");
+        let ttl: i64 = redis::cmd("TTL").arg(key).query_async(&mut redis).await.expect("a TTL");
         let found = [key.as_slice(), &dump].iter().any(|text| contains(text, cookie.as_bytes()));
 
-        assert!(!found, "the id stands in {}", String::from_utf8_lossy(key));
+        assert!(!found, "{} contains the session id", String::from_utf8_lossy(key));
         assert_ne!(ttl, -1, "{} never expires", String::from_utf8_lossy(key));
     }
 }
 
 #[tokio::test]
-async fn no_secret_stands_in_the_database() {
+async fn the_database_contains_no_plaintext_secrets() {
     let deploy = Deploy::new().await;
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let (ada, account) = Client::signed_in_at(&web).await;
@@ -153,7 +153,7 @@ async fn no_secret_stands_in_the_database() {
     assert!(rows.iter().any(|row| row.contains(&account.email)));
     for row in rows {
         let found = secrets.iter().find(|secret| row.contains(secret.as_str()));
-        assert!(found.is_none(), "{found:?} stands in {row}");
+        assert!(found.is_none(), "{found:?} is in {row}");
     }
 }
 
@@ -172,12 +172,12 @@ async fn an_idle_session_expires() {
 }
 
 #[tokio::test]
-async fn a_session_in_use_ends_at_its_longest() {
+async fn a_session_in_use_expires_after_its_maximum_age() {
     let deploy = Deploy::new().await.with("SESSION_MAX_SECONDS", "3");
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let (ada, _) = Client::signed_in_at(&web).await;
 
-    until("the session ends although it is used", SOON, async || (ada.signed_in(&web).await == 401).then_some(()))
+    until("the session expires although it is used", SOON, async || (ada.signed_in(&web).await == 401).then_some(()))
         .await;
 }
 

@@ -1,6 +1,6 @@
-//! VIII. Work is divided among process types, and scaled by running more of them.
+//! VIII. Each process type has its own work, and scales by running more processes.
 
-use crate::support::sink::refusing;
+use crate::support::sink::rejecting;
 use crate::support::*;
 use rustix::process::Signal;
 
@@ -10,35 +10,35 @@ async fn a_worker_binds_no_port() {
     let deploy = Deploy::new().await;
     let (web, worker) = (deploy.web().await, deploy.worker());
 
-    Client::new().signed_up(&web).await; // so the worker works
+    Client::new().signed_up(&web).await; // so the worker has run a job
 
     assert_eq!(listening_ports(worker.pid()), Vec::<u16>::new());
 }
 
 #[tokio::test]
-async fn only_a_worker_delivers_letters() {
+async fn only_a_worker_sends_emails() {
     let (quiet, busy) = (Deploy::new().await, Deploy::new().await);
     let (web, other, _worker) = (quiet.web().await, busy.web().await, busy.worker());
     let account = Account::new();
     Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
 
-    Client::new().signed_up(&other).await; // a later letter, of a deploy with a worker, arrives
+    Client::new().signed_up(&other).await; // a later email, of a deploy with a worker, arrives
     let without_worker = mail::to(&account.email).await;
     let _worker = quiet.worker();
 
-    assert!(without_worker.is_empty(), "web has delivered {without_worker:?}");
+    assert!(without_worker.is_empty(), "web has sent {without_worker:?}");
     assert_eq!(mail::emails(&account.email, 1).await.len(), 1);
 }
 
 #[tokio::test]
-async fn three_workers_deliver_each_letter_once() {
+async fn three_workers_send_each_email_once() {
     let deploy = Deploy::new().await;
     let (web, _workers) = (deploy.web().await, [deploy.worker(), deploy.worker(), deploy.worker()]);
     let accounts: Vec<Account> = (0..20).map(|_| Account::new()).collect();
 
     for account in &accounts {
-        let answer = Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
-        assert_eq!(answer.status, 202, "{}", answer.text);
+        let response = Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
+        assert_eq!(response.status, 202, "{}", response.text);
     }
 
     for account in &accounts {
@@ -49,20 +49,20 @@ async fn three_workers_deliver_each_letter_once() {
     }
 }
 
-/// A worker whose letter hangs at a silent mail server.
+/// A worker that is sending an email to a silent mail server.
 async fn hanging(proxy: &Proxy) -> (Deploy, Process, Account) {
     let deploy = Deploy::new().await;
-    let web = deploy.web().await; // reaches the mail server itself when it checks it
+    let web = deploy.web().await; // its health probe must not connect to the proxy
     let deploy = deploy.with("SMTP_URL", &proxy.url("SMTP_URL"));
     let (worker, account) = (deploy.worker(), Account::new());
     drop(Client::new().post(&web, "/api/v1/accounts", account.credentials()).await);
-    until("the worker has the letter in hand", SOON, async || (proxy.accepted() > 0).then_some(())).await;
+    until("the worker is sending the email", SOON, async || (proxy.accepted() > 0).then_some(())).await;
     (deploy, worker, account)
 }
 
 #[tokio::test]
-async fn a_stopped_worker_hands_its_letter_back_at_once() {
-    let proxy = Proxy::before("SMTP_URL", Mode::Blackhole).await;
+async fn a_stopped_worker_hands_its_email_back_at_once() {
+    let proxy = Proxy::to_service("SMTP_URL", Mode::Blackhole).await;
     let (deploy, mut worker, account) = hanging(&proxy).await;
 
     worker.stop();
@@ -74,8 +74,8 @@ async fn a_stopped_worker_hands_its_letter_back_at_once() {
 }
 
 #[tokio::test]
-async fn a_killed_workers_letter_is_taken_over() {
-    let proxy = Proxy::before("SMTP_URL", Mode::Blackhole).await;
+async fn a_killed_workers_email_is_taken_over() {
+    let proxy = Proxy::to_service("SMTP_URL", Mode::Blackhole).await;
     let (deploy, mut worker, account) = hanging(&proxy).await;
 
     worker.signal(Signal::KILL);
@@ -83,20 +83,20 @@ async fn a_killed_workers_letter_is_taken_over() {
     proxy.set(Mode::Pass).await;
     let _other = deploy.worker();
 
-    until("the letter arrives", Duration::from_secs(40), async || {
+    until("the email arrives", Duration::from_secs(40), async || {
         (!mail::to(&account.email).await.is_empty()).then_some(())
     })
     .await;
 }
 
-/// Asks for a letter that the mail server answers with `reply`; tells what `jobs list` says of it then.
-async fn refused(reply: &'static str) -> (Deploy, Account, String) {
+/// Signs up while the mail server rejects the email with `reply`. Returns the output of `jobs list` after that.
+async fn rejected(reply: &'static str) -> (Deploy, Account, String) {
     let deploy = Deploy::new().await;
     let (web, account) = (deploy.web().await, Account::new());
-    let refusing = deploy.copy().with("SMTP_URL", &refusing(reply).await);
-    let mut worker = refusing.worker();
+    let copy = deploy.copy().with("SMTP_URL", &rejecting(reply).await);
+    let mut worker = copy.worker();
     Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
-    let listed = until("the reply is kept", SOON, async || {
+    let listed = until("the reply is recorded", SOON, async || {
         let listed = deploy.run("jobs", &["list"]).await.out;
         listed.contains(&reply[..3]).then_some(listed)
     });
@@ -107,12 +107,12 @@ async fn refused(reply: &'static str) -> (Deploy, Account, String) {
 }
 
 #[tokio::test]
-async fn a_letter_refused_for_good_is_dead_at_once_until_an_operator_retries_it() {
-    let (deploy, account, listed) = refused("550 no such mailbox here: <ada@example.com>").await;
+async fn a_permanently_rejected_email_is_dead_until_retried() {
+    let (deploy, account, listed) = rejected("550 no such mailbox here: <ada@example.com>").await;
 
     let dead = deploy.run("jobs", &["list", "--dead"]).await.out;
     assert!(dead.contains("550") && dead.contains("no such mailbox here"), "{listed}{dead}");
-    assert!(!dead.contains("example.com"), "the queue knows an address: {dead}");
+    assert!(!dead.contains("example.com"), "the queue contains an email address: {dead}");
     let retried = deploy.run("jobs", &["retry", "--dead"]).await;
     assert_eq!((retried.code, retried.out.as_str()), (0, "1 due now\n"), "{retried:?}");
     let _worker = deploy.worker();
@@ -121,8 +121,8 @@ async fn a_letter_refused_for_good_is_dead_at_once_until_an_operator_retries_it(
 }
 
 #[tokio::test]
-async fn a_letter_refused_for_now_is_tried_again_later_or_discarded() {
-    let (deploy, _, listed) = refused("451 come back later").await;
+async fn a_temporarily_rejected_email_is_retried_or_discarded() {
+    let (deploy, _, listed) = rejected("451 come back later").await;
 
     let dead = deploy.run("jobs", &["list", "--dead"]).await.out;
     assert!(!dead.contains("send_account_email"), "{listed}{dead}");
@@ -131,5 +131,5 @@ async fn a_letter_refused_for_now_is_tried_again_later_or_discarded() {
     let (id, later): (i64, bool) = job.fetch_one(&mut connection).await.expect("a job");
     assert!(later, "{listed}");
     assert_eq!(deploy.run("jobs", &["discard", &id.to_string()]).await.code, 0);
-    assert_ne!(deploy.run("jobs", &["discard", &id.to_string()]).await.code, 0, "it is gone");
+    assert_ne!(deploy.run("jobs", &["discard", &id.to_string()]).await.code, 0, "the job is deleted");
 }

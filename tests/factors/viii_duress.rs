@@ -1,14 +1,14 @@
-//! VIII. Many emails, whatever happens to those who carry them.
+//! VIII. Many emails, while workers are killed and the mail server fails.
 
 use crate::support::sink::Sink;
 use crate::support::*;
 use rustix::process::Signal;
 use std::collections::BTreeSet;
 
-/// At once in one worker.
+/// Concurrent jobs in one worker.
 const CONCURRENCY: usize = 4;
 
-/// Adds sign-ups with an email each, which is what a thousand people do.
+/// Adds sign-ups with an email each, as `POST /accounts` does.
 async fn sign_up(deploy: &Deploy, people: i32) {
     let added: i64 = sqlx::query_scalar(
         "with person as (
@@ -24,32 +24,32 @@ async fn sign_up(deploy: &Deploy, people: i32) {
     .bind(people)
     .fetch_one(&mut deploy.connection().await)
     .await
-    .expect("emails are added");
+    .expect("the emails are added");
     assert_eq!(added, i64::from(people));
 }
 
-/// Every letter has come, at most so many of them more than once, and the queue is empty.
-async fn all_came(deploy: &Deploy, sink: &Sink, letters: usize, repeats: usize) {
+/// Asserts that every email arrived, with at most so many duplicates, and that the queue is empty.
+async fn assert_all_arrived(deploy: &Deploy, sink: &Sink, emails: usize, duplicates: usize) {
     let ids = sink.ids();
     let different: BTreeSet<&String> = ids.iter().collect();
-    assert_eq!(different.len(), letters);
-    assert!(ids.len() <= letters + repeats, "{} came", ids.len());
-    let left = until("the queue is empty", SOON, async || {
-        let left = deploy.run("jobs", &["list"]).await;
-        (!left.out.contains("send_account_email")).then_some(left)
+    assert_eq!(different.len(), emails);
+    assert!(ids.len() <= emails + duplicates, "{} emails arrived", ids.len());
+    let list = until("the queue is empty", SOON, async || {
+        let list = deploy.run("jobs", &["list"]).await;
+        (!list.out.contains("send_account_email")).then_some(list)
     });
-    assert_eq!(left.await.code, 0);
+    assert_eq!(list.await.code, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_letter_is_lost_when_twenty_workers_are_killed_and_the_mail_server_is_away() {
-    const LETTERS: usize = 1_000;
+async fn no_email_is_lost_when_twenty_workers_are_killed() {
+    const EMAILS: usize = 1_000;
     const KILLS: usize = 20;
-    let sink = Sink::start(2 * LETTERS).await;
-    let proxy = Proxy::to(&sink.url(), Mode::Pass).await;
+    let sink = Sink::start(2 * EMAILS).await;
+    let proxy = Proxy::to_url(&sink.url(), Mode::Pass).await;
     let deploy = Deploy::new().await.with("SMTP_URL", &sink.url());
     let deploy = deploy.through("SMTP_URL", proxy.port);
-    sign_up(&deploy, LETTERS as i32).await;
+    sign_up(&deploy, EMAILS as i32).await;
 
     for kill in 0..KILLS {
         let (worker, before) = (deploy.worker(), sink.ids().len());
@@ -58,46 +58,47 @@ async fn no_letter_is_lost_when_twenty_workers_are_killed_and_the_mail_server_is
             tokio::time::sleep(Duration::from_secs(20)).await; // the time itself is what is tested
             proxy.set(Mode::Pass).await;
         }
-        until("the worker delivers", Duration::from_secs(60), async || (sink.ids().len() > before).then_some(())).await;
+        until("the worker sends an email", Duration::from_secs(60), async || (sink.ids().len() > before).then_some(()))
+            .await;
         worker.signal(Signal::KILL);
     }
-    assert!(sink.ids().len() < LETTERS, "there was nothing left to do for the last of them");
-    let orphans = taken(&deploy).await;
+    assert!(sink.ids().len() < EMAILS, "the last worker had no email left to send");
+    let orphans = running_jobs(&deploy).await;
     assert!(!orphans.is_empty());
     let _worker = deploy.worker();
     until("the orphans are run again", Duration::from_secs(30), async || {
-        taken(&deploy).await.is_disjoint(&orphans).then_some(())
+        running_jobs(&deploy).await.is_disjoint(&orphans).then_some(())
     })
     .await;
-    until("every letter comes", Duration::from_secs(120), async || {
+    until("every email arrives", Duration::from_secs(120), async || {
         let ids: BTreeSet<String> = sink.ids().into_iter().collect();
-        (ids.len() == LETTERS).then_some(())
+        (ids.len() == EMAILS).then_some(())
     })
     .await;
 
-    all_came(&deploy, &sink, LETTERS, KILLS * CONCURRENCY).await;
+    assert_all_arrived(&deploy, &sink, EMAILS, KILLS * CONCURRENCY).await;
 }
 
-/// The jobs that a worker took, by their ids and tokens.
-async fn taken(deploy: &Deploy) -> BTreeSet<(i64, String)> {
+/// The running jobs: their ids and lease tokens.
+async fn running_jobs(deploy: &Deploy) -> BTreeSet<(i64, String)> {
     let jobs = sqlx::query_as("select id, token::text from job where token is not null");
     let jobs: Vec<_> = jobs.fetch_all(&mut deploy.connection().await).await.expect("the jobs");
     jobs.into_iter().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_workers_do_each_of_four_thousand_jobs_once() {
-    const LETTERS: usize = 4_000;
-    let sink = Sink::start(LETTERS).await;
+async fn four_workers_run_each_of_4000_jobs_once() {
+    const EMAILS: usize = 4_000;
+    let sink = Sink::start(EMAILS).await;
     let deploy = Deploy::new().await.with("SMTP_URL", &sink.url());
-    sign_up(&deploy, LETTERS as i32).await;
+    sign_up(&deploy, EMAILS as i32).await;
 
     let workers = [0; 4].map(|_| deploy.worker());
-    until("every letter comes", Duration::from_secs(120), async || (sink.ids().len() >= LETTERS).then_some(())).await;
+    until("every email arrives", Duration::from_secs(120), async || (sink.ids().len() >= EMAILS).then_some(())).await;
 
-    all_came(&deploy, &sink, LETTERS, 0).await;
+    assert_all_arrived(&deploy, &sink, EMAILS, 0).await;
     for worker in &workers {
         let done = worker.logs().iter().filter(|line| line["message"] == "job done").count();
-        assert!(done > 0, "a worker got nothing to do");
+        assert!(done > 0, "a worker has run no job");
     }
 }

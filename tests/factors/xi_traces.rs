@@ -1,4 +1,4 @@
-//! XI. Traces follow a request into its jobs, and leave the process only if OTEL_* asks for it.
+//! XI. Traces connect a request with its jobs, and are exported only if `OTEL_*` variables are set.
 
 use crate::support::*;
 use axum::body::Bytes;
@@ -18,7 +18,7 @@ const PARENT: &str = "00f067aa0ba902b7";
 
 type Received = Arc<Mutex<Vec<(HeaderMap, ExportTraceServiceRequest)>>>;
 
-/// An OTLP receiver, gone with the test's runtime.
+/// An OTLP receiver that stops with the test's runtime.
 struct Collector {
     url: String,
     received: Received,
@@ -68,25 +68,25 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Signs up as a part of a trace, which is the answer.
+/// Signs up as part of a new trace and returns the trace id.
 async fn sign_up(web: &Process) -> String {
     let (trace, account) = (random(), Account::new());
     let request = Client::new().request(web, "POST", "/api/v1/accounts");
     let request = request.header("traceparent", format!("00-{trace}-{PARENT}-01"));
-    let answer = Answer::of(request.json(&account.credentials())).await;
-    assert_eq!(answer.status, 202, "{}", answer.text);
+    let response = Response::of(request.json(&account.credentials())).await;
+    assert_eq!(response.status, 202, "{}", response.text);
     trace
 }
 
-/// Waits for the request's line and the job's, which name the trace.
-async fn both_log(web: &Process, worker: &Process, trace: &str) {
+/// Waits until the request and its job are logged with the trace id.
+async fn until_both_log(web: &Process, worker: &Process, trace: &str) {
     for (process, message) in [(web, "request"), (worker, "job done")] {
-        let ours = |line: &Value| line["message"] == message && line["trace_id"] == trace;
-        process.log(message, ours).await;
+        let expected = |line: &Value| line["message"] == message && line["trace_id"] == trace;
+        process.log(message, expected).await;
     }
 }
 
-/// Whether the process runs the exporter's thread; on Linux, where it can be seen.
+/// Whether the process runs the exporter's thread. Always false where there is no `/proc`.
 fn exports(process: &Process) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{}/task", process.pid()));
     let names = threads.into_iter().flatten().flatten();
@@ -95,7 +95,7 @@ fn exports(process: &Process) -> bool {
 }
 
 #[tokio::test]
-async fn a_request_and_its_job_are_spans_of_the_clients_trace() {
+async fn a_request_and_its_job_join_the_clients_trace() {
     let collector = Collector::start().await;
     let deploy =
         Deploy::new().await.with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url).with("OTEL_BSP_SCHEDULE_DELAY", "50");
@@ -118,19 +118,19 @@ async fn a_request_and_its_job_are_spans_of_the_clients_trace() {
     ] {
         assert_eq!(attribute(&request.attributes, name), value);
     }
-    both_log(&web, &worker, &trace).await;
+    until_both_log(&web, &worker, &trace).await;
 }
 
 #[tokio::test]
-async fn the_last_spans_are_sent_at_the_end_and_tell_of_failure() {
+async fn the_last_spans_are_exported_before_the_exit() {
     let collector = Collector::start().await;
     let deploy = Deploy::detached()
         .with("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &format!("{}/v1/traces", collector.url))
         .with("OTEL_SERVICE_NAME", "renamed")
         .with("OTEL_BSP_SCHEDULE_DELAY", "600000");
-    let mut web = deploy.web_at_once().await;
-    let answer = Client::new().get(&web, "/health/ready").await;
-    assert_eq!(answer.status, 503);
+    let mut web = deploy.listening_web().await;
+    let response = Client::new().get(&web, "/health/ready").await;
+    assert_eq!(response.status, 503);
 
     web.stop();
 
@@ -152,16 +152,16 @@ async fn the_last_spans_are_sent_at_the_end_and_tell_of_failure() {
 }
 
 #[tokio::test]
-async fn nothing_is_exported_unasked_but_the_trace_goes_on() {
+async fn without_an_endpoint_traces_are_propagated_but_not_exported() {
     let collector = Collector::start().await;
-    let silent = Deploy::new().await;
+    let unset = Deploy::new().await;
     let disabled =
         Deploy::new().await.with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url).with("OTEL_SDK_DISABLED", "true");
 
-    for deploy in [silent, disabled] {
+    for deploy in [unset, disabled] {
         let (mut web, mut worker) = (deploy.web().await, deploy.worker());
         let trace = sign_up(&web).await;
-        both_log(&web, &worker, &trace).await;
+        until_both_log(&web, &worker, &trace).await;
 
         assert!(!exports(&web) && !exports(&worker));
         for process in [&mut web, &mut worker] {
@@ -173,13 +173,13 @@ async fn nothing_is_exported_unasked_but_the_trace_goes_on() {
 }
 
 #[tokio::test]
-async fn a_collector_out_of_reach_harms_nobody() {
+async fn an_unreachable_collector_does_not_affect_requests() {
     let refusing = format!("http://user:{CANARY}@127.0.0.1:{}", closed_port());
-    // Its system takes connections, but nobody answers.
-    let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let mute = format!("http://{}", mute.local_addr().expect("an address"));
+    // The kernel accepts connections, but nothing responds.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let silent = format!("http://{}", silent.local_addr().expect("an address"));
 
-    for (url, warned) in [(refusing, true), (mute, false)] {
+    for (url, warned) in [(refusing, true), (silent, false)] {
         let deploy = Deploy::new()
             .await
             .with("LOG_LEVEL", "trace")
@@ -191,7 +191,7 @@ async fn a_collector_out_of_reach_harms_nobody() {
 
         for _ in 0..3 {
             let trace = sign_up(&web).await;
-            both_log(&web, &worker, &trace).await;
+            until_both_log(&web, &worker, &trace).await;
             if warned {
                 web.log("the warning", warning).await;
             }
@@ -217,7 +217,7 @@ async fn the_collectors_credential_is_sent_and_not_logged() {
         .with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url)
         .with("OTEL_EXPORTER_OTLP_HEADERS", &format!("authorization={CANARY}"))
         .with("OTEL_BSP_SCHEDULE_DELAY", "50");
-    let web = deploy.web_at_once().await;
+    let web = deploy.listening_web().await;
 
     Client::new().get(&web, "/health/live").await;
 

@@ -1,9 +1,9 @@
-//! XII. Admin tasks are programs of the same release, and can be run twice.
+//! XII. Admin tasks are programs of the same release, and are idempotent.
 
 use crate::support::*;
 
 #[tokio::test]
-async fn every_program_answers_help_and_version_without_any_config() {
+async fn every_program_prints_help_and_version_without_config() {
     let mut deploy = Deploy::detached();
     deploy.env.clear();
     deploy.set("RELEASE_ID", "release-42");
@@ -21,7 +21,7 @@ async fn every_program_answers_help_and_version_without_any_config() {
 }
 
 #[tokio::test]
-async fn eight_migrations_at_once_all_succeed() {
+async fn eight_parallel_migrations_all_succeed() {
     let deploy = Deploy::unmigrated().await;
     let run = || deploy.run("migrate", &[]);
 
@@ -29,16 +29,16 @@ async fn eight_migrations_at_once_all_succeed() {
 
     let exits: [Exit; 8] = exits.into();
     assert!(exits.iter().all(|exit| exit.code == 0), "{exits:?}");
-    let twice: i64 = sqlx::query_scalar("select count(*) - count(distinct version) from _sqlx_migrations")
+    let duplicates: i64 = sqlx::query_scalar("select count(*) - count(distinct version) from _sqlx_migrations")
         .fetch_one(&mut deploy.connection().await)
         .await
         .expect("the migrations are recorded");
-    assert_eq!(twice, 0);
+    assert_eq!(duplicates, 0);
     assert_eq!(deploy.run("migrate", &["--status"]).await.code, 0);
 }
 
 #[tokio::test]
-async fn migrate_needs_postgres_alone() {
+async fn migrate_needs_no_service_but_postgres() {
     let database = Deploy::unmigrated().await;
     let deploy = Deploy::detached().with("DATABASE_URL", database.var("DATABASE_URL"));
 
@@ -48,9 +48,9 @@ async fn migrate_needs_postgres_alone() {
 }
 
 #[tokio::test]
-async fn web_does_not_migrate_and_is_ready_once_someone_does() {
+async fn web_runs_no_migrations_and_waits_for_them() {
     let deploy = Deploy::unmigrated().await;
-    let (mut web, probe) = (deploy.web_at_once().await, Client::new());
+    let (mut web, probe) = (deploy.listening_web().await, Client::new());
     assert_eq!(probe.get(&web, "/health/ready").await.status, 503);
 
     assert_eq!(deploy.run("migrate", &[]).await.code, 0);
@@ -60,7 +60,7 @@ async fn web_does_not_migrate_and_is_ready_once_someone_does() {
 }
 
 #[tokio::test]
-async fn reset_refuses_unless_the_database_is_named() {
+async fn reset_fails_unless_the_database_is_named() {
     let deploy = Deploy::new().await;
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let account = Client::new().signed_up(&web).await;
@@ -71,11 +71,11 @@ async fn reset_refuses_unless_the_database_is_named() {
 
     assert!(unset.code != 0 && unset.err.contains("ALLOW_RESET"), "{unset:?}");
     assert!(other.code != 0 && other.err.contains("ALLOW_RESET"), "{other:?}");
-    assert_eq!(Client::new().sign_in(&web, &account).await.status, 201, "nothing has changed");
+    assert_eq!(Client::new().sign_in(&web, &account).await.status, 201, "the account still exists");
 }
 
 #[tokio::test]
-async fn reset_empties_migrates_and_seeds_the_database_that_is_named() {
+async fn reset_empties_migrates_and_seeds_the_named_database() {
     let deploy = Deploy::new().await;
     let (web, worker) = (deploy.web().await, deploy.worker());
     let account = Client::new().signed_up(&web).await;
@@ -91,11 +91,11 @@ async fn reset_empties_migrates_and_seeds_the_database_that_is_named() {
 }
 
 #[tokio::test]
-async fn reset_does_not_wait_long_for_a_busy_table() {
+async fn reset_fails_soon_when_a_table_is_locked() {
     let deploy = Deploy::new().await;
     let mut connection = deploy.connection().await;
-    let hold = "begin; select * from account";
-    sqlx::raw_sql(hold).execute(&mut connection).await.expect("a transaction is open");
+    let lock = "begin; select * from account";
+    sqlx::raw_sql(lock).execute(&mut connection).await.expect("a transaction is open");
 
     let name = deploy.database.clone();
     let deploy = deploy.with("ALLOW_RESET", &name);
@@ -115,7 +115,7 @@ async fn seed_can_be_run_twice() {
 }
 
 #[tokio::test]
-async fn doctor_is_content_when_all_services_are_up() {
+async fn doctor_succeeds_when_all_services_are_up() {
     let deploy = Deploy::new().await;
 
     let (text, json) = (deploy.run("doctor", &[]).await, deploy.run("doctor", &["--json"]).await);
@@ -138,37 +138,37 @@ async fn doctor_names_the_service_that_is_down() {
 }
 
 #[tokio::test]
-async fn doctor_tells_whether_the_process_beside_it_lives() {
+async fn doctor_reports_whether_the_local_process_is_live() {
     let deploy = Deploy::detached().with("PORT", &closed_port().to_string());
-    let asked = async |deploy: &Deploy| deploy.run("doctor", &["--process"]).await.code;
-    assert_ne!(asked(&deploy).await, 0, "nothing runs");
+    let doctor = async |deploy: &Deploy| deploy.run("doctor", &["--process"]).await.code;
+    assert_ne!(doctor(&deploy).await, 0, "no process runs");
 
-    let _web = deploy.web_at_once().await;
-    assert_eq!(asked(&deploy).await, 0);
+    let _web = deploy.listening_web().await;
+    assert_eq!(doctor(&deploy).await, 0);
 
-    // A worker has no other port.
+    // A worker listens only on the metrics port.
     let deploy = deploy.with("METRICS_PORT", &closed_port().to_string());
-    assert_ne!(asked(&deploy).await, 0, "no worker runs");
+    assert_ne!(doctor(&deploy).await, 0, "no worker runs");
     let _worker = deploy.worker();
-    until("the worker lives", SOON, async || (asked(&deploy).await == 0).then_some(())).await;
+    until("the worker is live", SOON, async || (doctor(&deploy).await == 0).then_some(())).await;
 }
 
 #[tokio::test]
-async fn the_console_reads_and_writes_only_when_told() {
+async fn the_console_is_read_only_without_the_write_flag() {
     let deploy = Deploy::new().await;
     let write = "create table scratch (n int)";
 
     let read = deploy.run_with("console", &[], "select 40 + 2 as answer").await;
-    let refused = deploy.run_with("console", &[], write).await;
+    let rejected = deploy.run_with("console", &[], write).await;
     let written = deploy.run_with("console", &["--write"], write).await;
 
     assert!(read.code == 0 && read.out.contains("42"), "{read:?}");
-    assert_ne!(refused.code, 0, "{refused:?}");
+    assert_ne!(rejected.code, 0, "{rejected:?}");
     assert_eq!(written.code, 0, "{written:?}");
 }
 
 #[tokio::test]
-async fn an_account_is_created_disabled_enabled_signed_out_and_erased() {
+async fn an_account_is_signed_out_disabled_enabled_and_erased() {
     let deploy = Deploy::new().await;
     let (web, _worker) = (deploy.web().await, deploy.worker());
     let (ada, account) = Client::signed_in_at(&web).await;
@@ -186,7 +186,7 @@ async fn an_account_is_created_disabled_enabled_signed_out_and_erased() {
 }
 
 #[tokio::test]
-async fn jobs_lists_what_waits() {
+async fn jobs_list_shows_the_waiting_jobs() {
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
     let empty = deploy.run("jobs", &["list"]).await;

@@ -1,10 +1,10 @@
-//! Lists: pages that hold still, and searches.
+//! Lists: stable pages, and search.
 
 use super::*;
 
-/// The titles of a page, and the query of the next.
-async fn page(desk: &Desk, turn: usize, query: &str) -> (Vec<String>, Option<String>) {
-    let page = Answer::of(desk.request(turn, "GET", &format!("{NOTES}?{query}"))).await;
+/// The titles of a page, and the cursor of the next page.
+async fn page(setup: &Setup, turn: usize, query: &str) -> (Vec<String>, Option<String>) {
+    let page = Response::of(setup.request(turn, "GET", &format!("{NOTES}?{query}"))).await;
     assert_eq!(page.status, 200, "{query}: {}", page.text);
     let items = page.body["items"].as_array().expect("a list");
     let titles = items.iter().map(|item| item["title"].as_str().expect("a title").to_owned());
@@ -12,44 +12,44 @@ async fn page(desk: &Desk, turn: usize, query: &str) -> (Vec<String>, Option<Str
 }
 
 #[tokio::test]
-async fn pages_are_stable_while_notes_are_made_and_deleted() {
-    let desk = Desk::new().await;
+async fn pages_are_stable_while_notes_are_created_and_deleted() {
+    let setup = Setup::new().await;
     let mut paths = Vec::new();
     for title in 0..8 {
-        paths.push(desk.note(&title.to_string(), "").await);
+        paths.push(setup.note(&title.to_string(), "").await);
     }
 
-    let (mut seen, mut next) = page(&desk, 0, "limit=3").await;
+    let (mut seen, mut next) = page(&setup, 0, "limit=3").await;
     let mut turn = 0;
     while let Some(cursor) = next {
         turn += 1;
-        desk.note("new", "").await;
-        // The very note that the cursor was made of.
+        setup.note("new", "").await;
+        // Deletes the note that the cursor refers to.
         let last = seen.last().and_then(|title| title.parse::<usize>().ok()).expect("a number");
-        desk.ada.delete(&desk.web, &paths[last]).await;
+        setup.ada.delete(&setup.web, &paths[last]).await;
         let titles;
-        (titles, next) = page(&desk, turn, &format!("limit=3&cursor={cursor}")).await;
+        (titles, next) = page(&setup, turn, &format!("limit=3&cursor={cursor}")).await;
         seen.extend(titles);
     }
 
     assert_eq!(seen, ["7", "6", "5", "4", "3", "2", "1", "0"]);
-    assert_eq!(page(&desk, 0, "").await.0, ["new", "new", "7", "6", "4", "3", "1", "0"]);
+    assert_eq!(page(&setup, 0, "").await.0, ["new", "new", "7", "6", "4", "3", "1", "0"]);
 }
 
 #[tokio::test]
-async fn notes_of_one_instant_are_not_lost_between_pages() {
-    let desk = Desk::new().await;
+async fn notes_with_equal_timestamps_are_not_lost_between_pages() {
+    let setup = Setup::new().await;
     for title in 0..5 {
-        desk.note(&title.to_string(), "").await;
+        setup.note(&title.to_string(), "").await;
     }
-    let mut connection = desk.deploy.connection().await;
-    let level = sqlx::query("update note set created_at = '2026-01-01'");
-    level.execute(&mut connection).await.expect("the times are levelled");
+    let mut connection = setup.deploy.connection().await;
+    let update = sqlx::query("update note set created_at = '2026-01-01'");
+    update.execute(&mut connection).await.expect("the timestamps are updated");
 
-    let (mut seen, mut next) = page(&desk, 0, "limit=1").await;
+    let (mut seen, mut next) = page(&setup, 0, "limit=1").await;
     while let Some(cursor) = next {
         let titles;
-        (titles, next) = page(&desk, 0, &format!("limit=1&cursor={cursor}")).await;
+        (titles, next) = page(&setup, 0, &format!("limit=1&cursor={cursor}")).await;
         seen.extend(titles);
     }
 
@@ -57,27 +57,27 @@ async fn notes_of_one_instant_are_not_lost_between_pages() {
 }
 
 #[tokio::test]
-async fn a_page_has_20_notes_unless_asked_for_1_to_100() {
-    let desk = Desk::new().await;
-    let mut connection = desk.deploy.connection().await;
+async fn a_page_has_20_notes_unless_limit_is_set() {
+    let setup = Setup::new().await;
+    let mut connection = setup.deploy.connection().await;
     let fill = "insert into note (id, account_id, title, body)
                 select gen_random_uuid(), account.id, n::text, '' from account, generate_series(1, 101) as n";
-    sqlx::query(fill).execute(&mut connection).await.expect("the notes are made");
+    sqlx::query(fill).execute(&mut connection).await.expect("the notes are inserted");
 
     for (query, length) in [("", 20), ("limit=1", 1), ("limit=100", 100)] {
-        let (titles, next) = page(&desk, 0, query).await;
+        let (titles, next) = page(&setup, 0, query).await;
         assert_eq!((titles.len(), next.is_some()), (length, true), "{query}");
     }
 }
 
 #[tokio::test]
-async fn limits_cursors_and_parameters_out_of_form_are_refused() {
-    let desk = Desk::new().await;
-    let (bob, _) = Client::signed_in_at(&desk.web).await;
+async fn invalid_limits_cursors_and_parameters_are_rejected() {
+    let setup = Setup::new().await;
+    let (bob, _) = Client::signed_in_at(&setup.web).await;
     for title in ["a", "b"] {
-        desk.note(title, "").await;
+        setup.note(title, "").await;
     }
-    let cursor = page(&desk, 0, "limit=1").await.1.expect("a cursor");
+    let cursor = page(&setup, 0, "limit=1").await.1.expect("a cursor");
     let (first, rest) = cursor.split_at(1);
     let other = if first == "A" { "B" } else { "A" };
     let long = "x".repeat(201);
@@ -117,51 +117,51 @@ async fn limits_cursors_and_parameters_out_of_form_are_refused() {
         "=",
         "limit",
     ] {
-        desk.ada.get(&desk.web, &format!("{NOTES}?{query}")).await.is_problem(422);
+        setup.ada.get(&setup.web, &format!("{NOTES}?{query}")).await.is_problem(422);
     }
-    bob.get(&desk.web, &format!("{NOTES}?cursor={cursor}")).await.is_problem(422);
-    assert_eq!(page(&desk, 1, &format!("cursor={cursor}")).await.0, ["a"]);
+    bob.get(&setup.web, &format!("{NOTES}?cursor={cursor}")).await.is_problem(422);
+    assert_eq!(page(&setup, 1, &format!("cursor={cursor}")).await.0, ["a"]);
 }
 
 #[tokio::test]
 async fn a_search_finds_the_words_of_titles_and_bodies() {
-    let desk = Desk::new().await;
-    desk.note("Groceries", "milk and Oat flakes").await;
-    desk.note("Letter to Zoë", "about the milk").await;
-    desk.note("Oats", "").await;
-    let (bob, _) = Client::signed_in_at(&desk.web).await;
+    let setup = Setup::new().await;
+    setup.note("Groceries", "milk and Oat flakes").await;
+    setup.note("Note to Zoë", "about the milk").await;
+    setup.note("Oats", "").await;
+    let (bob, _) = Client::signed_in_at(&setup.web).await;
 
     for (query, found) in [
-        ("q=milk", &["Letter to Zoë", "Groceries"][..]),
+        ("q=milk", &["Note to Zoë", "Groceries"][..]),
         ("q=MILK+oat", &["Groceries"]),
         ("q=oat", &["Oats", "Groceries"]),
         ("q=mil+oat", &[]),
         ("q=oat+fla", &["Groceries"]),
-        ("q=milk+-%22oat+flakes%22", &["Letter to Zoë"]),
-        ("q=milk+-oat", &["Letter to Zoë"]),
+        ("q=milk+-%22oat+flakes%22", &["Note to Zoë"]),
+        ("q=milk+-oat", &["Note to Zoë"]),
         ("q=%22oat+flakes%22", &["Groceries"]),
-        ("q=zo%C3%AB", &["Letter to Zoë"]),
+        ("q=zo%C3%AB", &["Note to Zoë"]),
         ("q=oats+or+groceries", &["Oats", "Groceries"]),
         ("q=nothing", &[]),
-        ("q=+", &["Oats", "Letter to Zoë", "Groceries"]),
+        ("q=+", &["Oats", "Note to Zoë", "Groceries"]),
         ("q=%27%3A*+%26+%7C+!+(%22", &[]),
         (&format!("q={}", "%F0%A0%80%80".repeat(200)), &[]),
     ] {
-        assert_eq!(page(&desk, 0, query).await.0, found, "{query}");
+        assert_eq!(page(&setup, 0, query).await.0, found, "{query}");
     }
-    let (_, next) = page(&desk, 0, "q=milk&limit=1").await;
+    let (_, next) = page(&setup, 0, "q=milk&limit=1").await;
     let rest = format!("q=milk&limit=1&cursor={}", next.expect("a cursor"));
-    assert_eq!(page(&desk, 1, &rest).await, (vec!["Groceries".to_owned()], None));
-    assert_eq!(bob.get(&desk.web, &format!("{NOTES}?q=milk")).await.body["items"], json!([]));
+    assert_eq!(page(&setup, 1, &rest).await, (vec!["Groceries".to_owned()], None));
+    assert_eq!(bob.get(&setup.web, &format!("{NOTES}?q=milk")).await.body["items"], json!([]));
 }
 
 #[tokio::test]
-async fn a_search_finds_what_a_change_has_written() {
-    let desk = Desk::new().await;
-    let path = desk.note("t", "before").await;
+async fn a_search_finds_the_text_after_a_change() {
+    let setup = Setup::new().await;
+    let path = setup.note("t", "before").await;
 
-    desk.ada.patch(&desk.web, &path, json!({ "body": "after" })).await;
+    setup.ada.patch(&setup.web, &path, json!({ "body": "after" })).await;
 
-    assert_eq!(page(&desk, 0, "q=before").await.0, [""; 0]);
-    assert_eq!(page(&desk, 0, "q=after").await.0, ["t"]);
+    assert_eq!(page(&setup, 0, "q=before").await.0, [""; 0]);
+    assert_eq!(page(&setup, 0, "q=after").await.0, ["t"]);
 }

@@ -1,4 +1,4 @@
-//! What a read costs: a tap on the lines to Postgres and Redis tells.
+//! The cost of a read: its round trips to Postgres and Redis, counted by a recording proxy.
 
 use super::*;
 use std::sync::{Arc, Mutex};
@@ -7,62 +7,62 @@ use tokio::net::{TcpListener, TcpStream};
 
 const READS: usize = 25;
 
-/// A proxy that keeps what the clients say, a line of bytes a connection.
-struct Tap {
+/// A proxy that records what clients send, per connection.
+struct Recorder {
     port: u16,
-    said: Arc<Mutex<Vec<Vec<u8>>>>,
+    received: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
-impl Tap {
-    async fn on(variable: &str) -> Self {
+impl Recorder {
+    async fn start(variable: &str) -> Self {
         let server = proxy::address_of(variable);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let said = Arc::<Mutex<Vec<Vec<u8>>>>::default();
-        let kept = Arc::clone(&said);
+        let received = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+        let record = Arc::clone(&received);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.expect("the service is up");
-                tokio::spawn(carry(client, server, Arc::clone(&kept)));
+                tokio::spawn(forward(client, server, Arc::clone(&record)));
             }
         });
-        Self { port, said }
+        Self { port, received }
     }
 
-    fn said(&self) -> Vec<Vec<u8>> {
-        self.said.lock().expect("no writer panicked").clone()
+    fn received(&self) -> Vec<Vec<u8>> {
+        self.received.lock().expect("no writer panicked").clone()
     }
 }
 
-async fn carry(client: TcpStream, server: TcpStream, said: Arc<Mutex<Vec<Vec<u8>>>>) {
-    let line = {
-        let mut said = said.lock().expect("no writer panicked");
-        said.push(Vec::new());
-        said.len() - 1
+async fn forward(client: TcpStream, server: TcpStream, record: Arc<Mutex<Vec<Vec<u8>>>>) {
+    let connection = {
+        let mut record = record.lock().expect("no writer panicked");
+        record.push(Vec::new());
+        record.len() - 1
     };
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
     tokio::spawn(async move { copy(&mut from_server, &mut to_client).await });
     let mut buffer = [0; 16 << 10];
     while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
-        said.lock().expect("no writer panicked")[line].extend(&buffer[..count]);
+        record.lock().expect("no writer panicked")[connection].extend(&buffer[..count]);
         if to_server.write_all(&buffer[..count]).await.is_err() {
             return;
         }
     }
 }
 
-/// What the pool asks of a connection that comes back: a `Sync` of nothing, in the protocol.
+/// The pool's ping of a connection that is returned to it: a `Sync` message after another `Sync`.
 const PING: &str = "ping";
 
-/// The statements that clients of Postgres have run, by its protocol: a statement is parsed under a name,
-/// bound, and executed.
-fn statements(lines: &[Vec<u8>]) -> Vec<String> {
+/// The statements that clients of Postgres have executed, from the extended query protocol: a named statement is
+/// parsed, bound and executed.
+fn statements(connections: &[Vec<u8>]) -> Vec<String> {
     let mut statements = Vec::new();
-    for line in lines {
-        let (mut names, mut bound, mut rest) = (std::collections::HashMap::new(), String::new(), &line[..]);
+    for connection in connections {
+        let (mut names, mut bound, mut rest) = (std::collections::HashMap::new(), String::new(), &connection[..]);
         let mut last = 0;
-        // What comes before the first message with a kind begins with its length, whose first byte is 0.
+        // The startup message has no type byte: it begins with its length, whose first byte is 0.
         while let Some(kind) = rest.first().copied() {
             let at = usize::from(kind != 0);
             let Some(length) = rest.get(at..at + 4) else { break };
@@ -85,11 +85,11 @@ fn statements(lines: &[Vec<u8>]) -> Vec<String> {
     statements
 }
 
-/// The names of the commands that clients of Redis have sent: each is an array of texts.
-fn commands(lines: &[Vec<u8>]) -> Vec<String> {
+/// The names of the commands that clients of Redis have sent. Each command is an array of strings.
+fn commands(connections: &[Vec<u8>]) -> Vec<String> {
     let mut commands = Vec::new();
-    for line in lines {
-        let text = String::from_utf8_lossy(line);
+    for connection in connections {
+        let text = String::from_utf8_lossy(connection);
         let mut parts = text.split("\r\n");
         while let Some(count) = parts.next().and_then(|part| part.strip_prefix('*')?.parse::<usize>().ok()) {
             let texts: Vec<&str> = (0..count).filter_map(|_| parts.by_ref().nth(1)).collect();
@@ -100,32 +100,33 @@ fn commands(lines: &[Vec<u8>]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_read_is_one_redis_command_and_one_postgres_query() {
-    let desk = Desk::new().await;
-    let path = desk.note("t", "b").await;
-    let (postgres, redis) = (Tap::on("DATABASE_URL").await, Tap::on("REDIS_URL").await);
-    let tapped = desk.deploy.copy().through("DATABASE_URL", postgres.port).through("REDIS_URL", redis.port);
-    let plain = format!("{}?sslmode=disable", tapped.var("DATABASE_URL"));
-    let web = tapped.with("DATABASE_URL", &plain).web().await;
-    let mine = |all: Vec<String>| all.into_iter().filter(|said| !is_healths(said)).collect::<Vec<_>>();
-    desk.ada.get(&web, &path).await;
-    let asked = || mine(statements(&postgres.said())).into_iter().partition::<Vec<_>, _>(|said| said == PING);
-    let ((pings, queries), sent) = (asked(), mine(commands(&redis.said())));
+async fn a_read_is_one_redis_command_and_one_query() {
+    let setup = Setup::new().await;
+    let path = setup.note("t", "b").await;
+    let (postgres, redis) = (Recorder::start("DATABASE_URL").await, Recorder::start("REDIS_URL").await);
+    let deploy = setup.deploy.copy().through("DATABASE_URL", postgres.port).through("REDIS_URL", redis.port);
+    let plain = format!("{}?sslmode=disable", deploy.var("DATABASE_URL"));
+    let web = deploy.with("DATABASE_URL", &plain).web().await;
+    let of_requests = |all: Vec<String>| all.into_iter().filter(|sent| !is_health_probe(sent)).collect::<Vec<_>>();
+    setup.ada.get(&web, &path).await;
+    let queried =
+        || of_requests(statements(&postgres.received())).into_iter().partition::<Vec<_>, _>(|sql| sql == PING);
+    let ((pings, queries), sent) = (queried(), of_requests(commands(&redis.received())));
 
     for _ in 0..READS {
-        assert_eq!(desk.ada.get(&web, &path).await.status, 200);
+        assert_eq!(setup.ada.get(&web, &path).await.status, 200);
     }
 
-    let ((now_pings, now_queries), now_sent) = (asked(), mine(commands(&redis.said())));
+    let ((now_pings, now_queries), now_sent) = (queried(), of_requests(commands(&redis.received())));
     assert!(queries.last().is_some_and(|query| query.contains("from note")), "{queries:?}");
     assert_eq!(sent.last().map(String::as_str), Some("GETEX"), "{sent:?}");
     let more = (now_queries.len() - queries.len(), now_sent.len() - sent.len());
     assert_eq!(more, (READS, READS), "{now_queries:?} {now_sent:?}");
-    // Each connection that comes back is asked once, beside the request; one that is in doubt, again before and after.
+    // Each returned connection is pinged once; a suspect one again before and after its use.
     assert!(now_pings.len() - pings.len() <= READS + 1, "{} pings", now_pings.len() - pings.len());
 }
 
-/// What the process asks by itself to know how its services are.
-fn is_healths(said: &str) -> bool {
-    said == "TIME" || said.contains("from _sqlx_migrations")
+/// Whether the health probes sent it, not a request.
+fn is_health_probe(sent: &str) -> bool {
+    sent == "TIME" || sent.contains("from _sqlx_migrations")
 }

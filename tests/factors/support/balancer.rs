@@ -1,4 +1,4 @@
-//! A load balancer as a deploy has it: HAProxy, which looks at readiness and retries nothing.
+//! A load balancer as in a deploy: HAProxy, which probes readiness and retries nothing.
 
 use super::{SOON, Value, closed_port, random, until};
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Waits until HAProxy answers for one of the servers.
-    pub async fn before(servers: &[u16]) -> Self {
+    /// Starts HAProxy in front of the servers and waits until one of them responds through it.
+    pub async fn start(servers: &[u16]) -> Self {
         let port = closed_port();
         let servers: String = servers.iter().map(|port| format!("  server s{port} 127.0.0.1:{port}\n")).collect();
         let config = std::env::temp_dir().join(format!("app-test-{}.cfg", random()));
@@ -30,11 +30,11 @@ impl Balancer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("haproxy is installed: script/test sees to it");
+            .expect("haproxy is installed, script/test does it");
         let balancer = Self { port, child, config };
-        until("HAProxy finds a server", SOON, async || {
-            let answer = reqwest::get(balancer.url("/health/ready")).await.ok()?;
-            answer.status().is_success().then_some(())
+        until("HAProxy has a healthy server", SOON, async || {
+            let response = reqwest::get(balancer.url("/health/ready")).await.ok()?;
+            response.status().is_success().then_some(())
         })
         .await;
         balancer
@@ -44,12 +44,12 @@ impl Balancer {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Asks `path` until both servers have answered.
-    pub async fn sees(&self, instances: usize) {
+    /// Waits until so many instances have responded.
+    pub async fn until_instances(&self, instances: usize) {
         let mut seen = std::collections::BTreeSet::new();
-        until("HAProxy sends to all servers", SOON, async || {
-            let answer = reqwest::get(self.url("/version")).await.ok()?;
-            let version: Value = answer.json().await.ok()?;
+        until("HAProxy sends requests to all servers", SOON, async || {
+            let response = reqwest::get(self.url("/version")).await.ok()?;
+            let version: Value = response.json().await.ok()?;
             seen.insert(version["instance"].to_string());
             (seen.len() >= instances).then_some(())
         })

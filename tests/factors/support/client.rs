@@ -1,4 +1,4 @@
-//! A person with a browser's cookies and an address of their own, who may ask any web.
+//! An HTTP client that can send requests to any web process.
 
 use super::{Process, Value, contract, json, mail, random};
 use reqwest::cookie::{CookieStore, Jar};
@@ -6,16 +6,16 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use std::sync::Arc;
 
-/// A client with its own cookie jar and its own forwarded address.
+/// A client with its own cookie jar and its own IP address, sent as `X-Forwarded-For`.
 pub struct Client {
     http: reqwest::Client,
     jar: Arc<Jar>,
     pub address: String,
 }
 
-/// An answer, read to its end.
+/// A response with its whole body.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
@@ -65,35 +65,35 @@ impl Client {
         self.http.request(method, url).header("x-forwarded-for", &self.address)
     }
 
-    pub async fn get(&self, web: &Process, path: &str) -> Answer {
-        Answer::of(self.request(web, "GET", path)).await
+    pub async fn get(&self, web: &Process, path: &str) -> Response {
+        Response::of(self.request(web, "GET", path)).await
     }
 
-    pub async fn post(&self, web: &Process, path: &str, body: Value) -> Answer {
-        Answer::of(self.request(web, "POST", path).json(&body)).await
+    pub async fn post(&self, web: &Process, path: &str, body: Value) -> Response {
+        Response::of(self.request(web, "POST", path).json(&body)).await
     }
 
-    pub async fn put(&self, web: &Process, path: &str, body: Value) -> Answer {
-        Answer::of(self.request(web, "PUT", path).json(&body)).await
+    pub async fn put(&self, web: &Process, path: &str, body: Value) -> Response {
+        Response::of(self.request(web, "PUT", path).json(&body)).await
     }
 
-    pub async fn patch(&self, web: &Process, path: &str, body: Value) -> Answer {
-        Answer::of(self.request(web, "PATCH", path).json(&body)).await
+    pub async fn patch(&self, web: &Process, path: &str, body: Value) -> Response {
+        Response::of(self.request(web, "PATCH", path).json(&body)).await
     }
 
-    pub async fn delete(&self, web: &Process, path: &str) -> Answer {
-        Answer::of(self.request(web, "DELETE", path)).await
+    pub async fn delete(&self, web: &Process, path: &str) -> Response {
+        Response::of(self.request(web, "DELETE", path)).await
     }
 
-    pub async fn delete_with(&self, web: &Process, path: &str, body: Value) -> Answer {
-        Answer::of(self.request(web, "DELETE", path).json(&body)).await
+    pub async fn delete_with(&self, web: &Process, path: &str, body: Value) -> Response {
+        Response::of(self.request(web, "DELETE", path).json(&body)).await
     }
 
-    pub async fn sign_in(&self, web: &Process, account: &Account) -> Answer {
+    pub async fn sign_in(&self, web: &Process, account: &Account) -> Response {
         self.post(web, "/api/v1/sessions", account.credentials()).await
     }
 
-    /// What the account's own page answers: 200 when signed in, 401 when not.
+    /// The status of `GET /accounts/current`: 200 when signed in, 401 when not.
     pub async fn signed_in(&self, web: &Process) -> u16 {
         self.get(web, "/api/v1/accounts/current").await.status
     }
@@ -102,11 +102,11 @@ impl Client {
         self.post(web, "/api/v1/verifications", json!({ "token": token })).await.status
     }
 
-    /// Signs up and confirms; a worker must be running.
+    /// Signs up and confirms the email address. A worker must be running.
     pub async fn signed_up(&self, web: &Process) -> Account {
         let account = Account::new();
-        let asked = self.post(web, "/api/v1/accounts", account.credentials()).await;
-        assert_eq!(asked.status, 202, "sign-up: {}", asked.text);
+        let sign_up = self.post(web, "/api/v1/accounts", account.credentials()).await;
+        assert_eq!(sign_up.status, 202, "sign-up: {}", sign_up.text);
         let token = mail::token(&account.email, "verify").await;
         assert_eq!(self.confirm(web, &token).await, 204, "confirmation");
         account
@@ -116,8 +116,8 @@ impl Client {
     pub async fn signed_in_at(web: &Process) -> (Self, Account) {
         let client = Self::new();
         let account = client.signed_up(web).await;
-        let answer = client.sign_in(web, &account).await;
-        assert_eq!(answer.status, 201, "sign-in: {}", answer.text);
+        let response = client.sign_in(web, &account).await;
+        assert_eq!(response.status, 201, "sign-in: {}", response.text);
         (client, account)
     }
 
@@ -131,13 +131,13 @@ impl Client {
     }
 }
 
-impl Answer {
+impl Response {
     pub async fn of(request: RequestBuilder) -> Self {
-        Self::tried(request).await.expect("an answer")
+        Self::try_of(request).await.expect("a response")
     }
 
-    /// The answer, or the error of a server that gave none.
-    pub async fn tried(request: RequestBuilder) -> reqwest::Result<Self> {
+    /// The response, or the error if the server sent none.
+    pub async fn try_of(request: RequestBuilder) -> reqwest::Result<Self> {
         let (http, request) = request.build_split();
         let request = request?;
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
@@ -145,23 +145,23 @@ impl Answer {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        let answer = Self { status, headers, text, body };
-        contract::keeps(method.as_str(), &path, &answer);
-        Ok(answer)
+        let response = Self { status, headers, text, body };
+        contract::assert_documented(method.as_str(), &path, &response);
+        Ok(response)
     }
 
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Asserts the status and all that the contract says of an error.
+    /// Asserts the status and that the response is a complete problem document (RFC 9457).
     #[track_caller]
     pub fn is_problem(&self, status: u16) {
         assert_eq!(self.status, status, "{}", self.text);
         assert!(self.header("content-type").starts_with("application/problem+json"), "{self:?}");
         assert!(self.body["type"].is_string(), "no type: {}", self.text);
-        let sentence = self.body["detail"].as_str().or(self.body["title"].as_str());
-        assert!(sentence.is_some_and(|text| !text.is_empty()), "no sentence: {}", self.text);
+        let message = self.body["detail"].as_str().or(self.body["title"].as_str());
+        assert!(message.is_some_and(|text| !text.is_empty()), "no detail or title: {}", self.text);
         assert_eq!(self.body["request_id"], self.header("x-request-id"), "{}", self.text);
         if matches!(status, 429 | 503) {
             assert!(self.header("retry-after").parse::<u64>().is_ok(), "no Retry-After: {self:?}");

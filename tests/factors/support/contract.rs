@@ -1,68 +1,68 @@
-//! Holds every answer that any test gets against `openapi.json`.
+//! Validates every response in the tests against `openapi.json`.
 
-use super::{Answer, Value, json};
+use super::{Response, Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
-/// What HTTP itself brings, which the document does not repeat.
+/// Headers of HTTP itself, which the document does not list.
 const FRAMING: [&str; 5] = ["connection", "content-length", "content-type", "date", "transfer-encoding"];
 
-/// The committed document, whose objects have no other fields than those it names.
+/// The committed document, with `additionalProperties: false` for every object.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let mut document: Value = serde_json::from_str(include_str!("../../../openapi.json")).expect("JSON");
-    close(&mut document);
+    reject_unknown_fields(&mut document);
     document
 });
 
-/// The committed document as it is.
+/// The committed document, unchanged.
 pub fn committed() -> Value {
     serde_json::from_str(include_str!("../../../openapi.json")).expect("JSON")
 }
 
-/// Asserts that the document knows an answer: its status, its headers, its fields.
+/// Asserts that the response is documented: its status, its headers, its fields.
 #[track_caller]
-pub fn keeps(method: &str, path: &str, answer: &Answer) {
-    // What pages load, and what is on a port of its own.
+pub fn assert_documented(method: &str, path: &str, actual: &Response) {
+    // Assets of the pages, and the metrics of the other port, are not in the document.
     if path.starts_with("/assets/") || ["/favicon.ico", "/metrics"].contains(&path) {
         return;
     }
-    if !answer.headers.contains_key("x-request-id") {
-        let balancers = answer.status == 503 && answer.text.contains("No server is available");
-        assert!(balancers, "{method} {path}: an answer without an id that is not HAProxy's own: {answer:?}");
+    if !actual.headers.contains_key("x-request-id") {
+        let from_haproxy = actual.status == 503 && actual.text.contains("No server is available");
+        assert!(from_haproxy, "{method} {path}: a response without a request id: {actual:?}");
         return;
     }
-    let told = || format!("{method} {path}: {} {:?} {}", answer.status, answer.headers, answer.text);
+    let details = || format!("{method} {path}: {} {:?} {}", actual.status, actual.headers, actual.text);
     let head = method == "HEAD";
     let method = if head { "get".to_owned() } else { method.to_lowercase() };
-    let status = answer.status.to_string();
+    let status = actual.status.to_string();
     let response = match path_item(path).map(|item| &item[&method]) {
         Some(operation @ Value::Object(_)) => &operation["responses"][&status],
-        // No such method, or no such path: but a request of another site is not told.
-        Some(_) if matches!(answer.status, 405 | 403) => &DOCUMENT["components"]["responses"][&status],
-        None if matches!(answer.status, 404 | 403) => &DOCUMENT["components"]["responses"][&status],
+        // No such method or path; a cross-site request gets 403 before that is known.
+        Some(_) if matches!(actual.status, 405 | 403) => &DOCUMENT["components"]["responses"][&status],
+        None if matches!(actual.status, 404 | 403) => &DOCUMENT["components"]["responses"][&status],
         _ => &Value::Null,
     };
     let response = resolve(response);
-    assert!(response.is_object(), "the contract does not know this status: {}", told());
-    let known: Vec<String> =
+    assert!(response.is_object(), "undocumented status: {}", details());
+    let documented: Vec<String> =
         response["headers"].as_object().into_iter().flatten().map(|(k, _)| k.to_lowercase()).collect();
-    for name in answer.headers.keys().map(|name| name.as_str()) {
-        let is_known = FRAMING.contains(&name) || known.iter().any(|known| known == name);
-        assert!(is_known, "the contract does not know the header {name}: {}", told());
+    for name in actual.headers.keys().map(|name| name.as_str()) {
+        let is_known = FRAMING.contains(&name) || documented.iter().any(|known| known == name);
+        assert!(is_known, "undocumented header {name}: {}", details());
     }
-    let kind = answer.header("content-type").split(';').next().unwrap_or_default();
-    if head || (kind.is_empty() && answer.text.is_empty()) {
+    let kind = actual.header("content-type").split(';').next().unwrap_or_default();
+    if head || (kind.is_empty() && actual.text.is_empty()) {
         let empty = head || response["content"].is_null();
-        assert!(empty, "the contract knows a body: {}", told());
+        assert!(empty, "the documented body is missing: {}", details());
         return;
     }
     let content = &response["content"][kind];
-    assert!(content.is_object(), "the contract does not know a body of the type {kind}: {}", told());
+    assert!(content.is_object(), "undocumented content type {kind}: {}", details());
     if kind.ends_with("json") {
         let validator = validator(&content["schema"]);
         let errors: Vec<String> =
-            validator.iter_errors(&answer.body).map(|e| format!("{e} at {}", e.instance_path())).collect();
-        assert!(errors.is_empty(), "the contract does not know this body: {errors:?}: {}", told());
+            validator.iter_errors(&actual.body).map(|e| format!("{e} at {}", e.instance_path())).collect();
+        assert!(errors.is_empty(), "the body does not match the schema: {errors:?}: {}", details());
     }
 }
 
@@ -78,14 +78,14 @@ fn path_item(path: &str) -> Option<&'static Value> {
             }
         }
     };
-    // A path without a parameter goes before one with it.
+    // A path without parameters takes precedence.
     let best = paths.iter().filter(|(template, _)| fits(template)).min_by_key(|(name, _)| name.matches('{').count());
     best.map(|(_, item)| item)
 }
 
 fn resolve(value: &'static Value) -> &'static Value {
     match value["$ref"].as_str() {
-        Some(reference) => DOCUMENT.pointer(reference.trim_start_matches('#')).expect("a reference to something"),
+        Some(reference) => DOCUMENT.pointer(reference.trim_start_matches('#')).expect("a resolvable reference"),
         None => value,
     }
 }
@@ -93,21 +93,21 @@ fn resolve(value: &'static Value) -> &'static Value {
 fn validator(schema: &Value) -> Arc<jsonschema::Validator> {
     static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<jsonschema::Validator>>>> = LazyLock::new(Mutex::default);
     let mut validators = VALIDATORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let made = validators.entry(schema.to_string()).or_insert_with(|| {
+    let validator = validators.entry(schema.to_string()).or_insert_with(|| {
         let root = json!({ "allOf": [schema], "components": DOCUMENT["components"] });
         let options = jsonschema::options().should_validate_formats(true).should_ignore_unknown_formats(true);
         Arc::new(options.build(&root).expect("a schema"))
     });
-    Arc::clone(made)
+    Arc::clone(validator)
 }
 
-fn close(value: &mut Value) {
+fn reject_unknown_fields(value: &mut Value) {
     if value["type"] == "object" && value.get("additionalProperties").is_none() && value.get("properties").is_some() {
         value["additionalProperties"] = false.into();
     }
     match value {
-        Value::Object(fields) => fields.values_mut().for_each(close),
-        Value::Array(items) => items.iter_mut().for_each(close),
+        Value::Object(fields) => fields.values_mut().for_each(reject_unknown_fields),
+        Value::Array(items) => items.iter_mut().for_each(reject_unknown_fields),
         _ => {}
     }
 }

@@ -1,4 +1,4 @@
-//! A deploy: a database of its own, an environment, an empty directory.
+//! A deploy: its own database, an environment, an empty working directory.
 
 use super::process::{self, Env, path_of};
 use super::{Client, Exit, Process, SOON, closed_port, random, service, until, with_address};
@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use tokio::sync::OnceCell;
 
-/// One deploy of the service, gone when dropped.
+/// One deploy of the service, deleted when dropped.
 pub struct Deploy {
     pub env: Env,
     pub database: String,
@@ -15,32 +15,32 @@ pub struct Deploy {
 }
 
 impl Deploy {
-    /// A deploy on a migrated database.
+    /// A deploy with a migrated database.
     pub async fn new() -> Self {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
         let template = TEMPLATE.get_or_init(template).await;
-        Self::on(&format!("template {template}")).await
+        Self::create(&format!("template {template}")).await
     }
 
-    /// A deploy whose database is still empty.
+    /// A deploy with an empty database.
     pub async fn unmigrated() -> Self {
-        Self::on("").await
+        Self::create("").await
     }
 
-    /// A deploy that reaches no service at all: for what needs none.
+    /// A deploy whose backing services are all unreachable, for tests that need none.
     pub fn detached() -> Self {
-        let nowhere = closed_port();
-        let env = environment(&format!("postgres://app@127.0.0.1:{nowhere}/none"));
+        let port = closed_port();
+        let env = environment(&format!("postgres://app@127.0.0.1:{port}/none"));
         Self { env, database: String::new(), dir: empty_dir() }
-            .with("REDIS_URL", &format!("redis://127.0.0.1:{nowhere}"))
-            .with("SMTP_URL", &format!("smtp://127.0.0.1:{nowhere}"))
-            .with("STORAGE_URL", &format!("s3+http://key:secret@127.0.0.1:{nowhere}/b?region=r"))
+            .with("REDIS_URL", &format!("redis://127.0.0.1:{port}"))
+            .with("SMTP_URL", &format!("smtp://127.0.0.1:{port}"))
+            .with("STORAGE_URL", &format!("s3+http://key:secret@127.0.0.1:{port}/b?region=r"))
     }
 
-    async fn on(template: &str) -> Self {
+    async fn create(template: &str) -> Self {
         let database = format!("app_test_{}", random());
-        // Postgres refuses a template that its autovacuum happens to visit.
-        until("a database is created", SOON, async || {
+        // Postgres rejects a template that autovacuum is connected to.
+        until("the database is created", SOON, async || {
             admin(&format!("create database {database} {template}")).await.ok()
         })
         .await;
@@ -51,7 +51,7 @@ impl Deploy {
         deploy
     }
 
-    /// The same database under an environment and a directory of its own.
+    /// The same database with its own environment and directory.
     pub fn copy(&self) -> Self {
         Self { env: self.env.clone(), database: String::new(), dir: empty_dir() }
     }
@@ -69,26 +69,26 @@ impl Deploy {
         self.env.get(std::ffi::OsStr::new(name)).and_then(|value| value.to_str()).expect("is set")
     }
 
-    /// Puts a proxy's address in the place of a service's.
+    /// Replaces the host and port of a service's URL with those of a proxy.
     pub fn through(mut self, name: &str, port: u16) -> Self {
         let url = with_address(self.var(name), port);
         self.set(name, &url);
         self
     }
 
-    /// Starts a program and waits for nothing.
+    /// Starts a program without waiting.
     pub fn spawn(&self, program: &str) -> Process {
         Process::spawn(program, &self.env, &self.dir)
     }
 
-    /// Starts a web that may find its services down.
-    pub async fn web_at_once(&self) -> Process {
+    /// Starts a web process and waits until it listens. Its services may be down.
+    pub async fn listening_web(&self) -> Process {
         self.spawn("web").listening().await
     }
 
-    /// Starts a web and waits until it is ready.
+    /// Starts a web process and waits until it is ready.
     pub async fn web(&self) -> Process {
-        let web = self.web_at_once().await;
+        let web = self.listening_web().await;
         let probe = Client::new();
         until("web is ready", SOON, async || (probe.get(&web, "/health/ready").await.status == 200).then_some(()))
             .await;
@@ -111,7 +111,7 @@ impl Deploy {
         &self.dir
     }
 
-    /// A connection of the test's own to the deploy's database.
+    /// A new connection to the deploy's database.
     pub async fn connection(&self) -> PgConnection {
         PgConnection::connect(&url_of(&self.database)).await.expect("the test reaches Postgres")
     }
@@ -124,7 +124,7 @@ impl Drop for Deploy {
             return;
         }
         let drop_it = format!("drop database if exists {} with (force)", self.database);
-        // A runtime cannot wait inside the runtime of a test.
+        // Drop is not async, and a runtime cannot block inside the test's runtime.
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(admin(&drop_it)).ok();
@@ -167,28 +167,28 @@ async fn admin(statement: &str) -> sqlx::Result<()> {
     connection.close().await
 }
 
-/// The migrated database that all others are copied from: made once a build, kept for the next run.
+/// The migrated database from which the others are copied. It is created once per build and kept for later runs.
 async fn template() -> String {
     let (clone, build) = (hash(env!("CARGO_MANIFEST_DIR")), hash(build_of("migrate")));
     let (family, name) = (format!("app_template_{clone}"), format!("app_template_{clone}_{build}"));
     let mut lock = PgConnection::connect(&service("DATABASE_URL")).await.expect("Postgres is up");
-    let locked = sqlx::query("select pg_advisory_lock(hashtext($1))").bind(&family);
-    locked.execute(&mut lock).await.expect("a lock");
-    let found: Vec<String> = sqlx::query_scalar("select datname::text from pg_database where datname like $1")
+    let acquire = sqlx::query("select pg_advisory_lock(hashtext($1))").bind(&family);
+    acquire.execute(&mut lock).await.expect("a lock");
+    let existing: Vec<String> = sqlx::query_scalar("select datname::text from pg_database where datname like $1")
         .bind(format!("{family}%"))
         .fetch_all(&mut lock)
         .await
         .expect("the list of databases");
-    if found.contains(&name) {
+    if existing.contains(&name) {
         return name;
     }
-    for stale in found {
+    for stale in existing {
         admin(&format!("drop database if exists {stale} with (force)")).await.ok();
     }
     let fresh = Deploy::unmigrated().await;
     let exit = fresh.run("migrate", &[]).await;
-    assert_eq!(exit.code, 0, "migrate fails: {} {}", exit.out, exit.err);
-    until("the template is named", SOON, async || {
+    assert_eq!(exit.code, 0, "migrate failed: {} {}", exit.out, exit.err);
+    until("the template is renamed", SOON, async || {
         admin(&format!("alter database {} rename to {name}", fresh.database)).await.ok()
     })
     .await;
@@ -200,8 +200,8 @@ fn build_of(program: &str) -> (u64, Option<std::time::SystemTime>) {
     (file.len(), file.modified().ok())
 }
 
-fn hash(of: impl Hash) -> String {
+fn hash(value: impl Hash) -> String {
     let mut hasher = DefaultHasher::new();
-    of.hash(&mut hasher);
+    value.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }

@@ -1,4 +1,4 @@
-//! The harness: a deploy of its own for every test, seen only from outside.
+//! The test harness: every test has its own deploy and uses it only from outside.
 
 pub mod balancer;
 pub mod client;
@@ -14,7 +14,7 @@ pub mod tls;
 pub mod until;
 
 pub use balancer::Balancer;
-pub use client::{Account, Answer, Client};
+pub use client::{Account, Client, Response};
 pub use deploy::Deploy;
 pub use process::{Exit, Process};
 pub use proxy::{Mode, Proxy};
@@ -32,34 +32,34 @@ pub const PROGRAMS: [&str; 10] =
 /// The variables without a default.
 pub const REQUIRED: [&str; 6] = ["PUBLIC_URL", "DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAIL_FROM", "STORAGE_URL"];
 
-/// How long a condition may take that nothing hinders.
+/// The timeout of a condition that nothing delays.
 pub const SOON: Duration = Duration::from_secs(15);
 
-/// Makes so many requests, eight at a time.
-pub async fn ask(web: &Process, count: usize) {
-    let asking = (0..8).map(async |_| {
+/// Sends `count` requests, eight at a time.
+pub async fn send_requests(web: &Process, count: usize) {
+    let clients = (0..8).map(async |_| {
         let client = Client::new();
         for _ in 0..count / 8 {
             assert_eq!(client.get(web, "/health/live").await.status, 200);
         }
     });
-    let [a, b, c, d, e, f, g, h] = asking.collect::<Vec<_>>().try_into().ok().expect("eight");
+    let [a, b, c, d, e, f, g, h] = clients.collect::<Vec<_>>().try_into().ok().expect("eight");
     tokio::join!(a, b, c, d, e, f, g, h);
 }
 
-/// What `script/test` exports, or one sentence that says to run it.
+/// A variable that `script/test` exports.
 pub fn service(name: &str) -> String {
     std::env::vars()
         .find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value))
         .unwrap_or_else(|| panic!("{name} is not set: run script/test, which sets up the services"))
 }
 
-/// Random lower-case hexadecimal, for names that no other test has.
+/// Random lower-case hexadecimal digits, for unique names.
 pub fn random() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
-/// The bytes of a URL's host and port, replaced.
+/// A URL with its host replaced by 127.0.0.1, and its port by `port`.
 pub fn with_address(url: &str, port: u16) -> String {
     let mut url = url::Url::parse(url).expect("a service's URL");
     url.set_host(Some("127.0.0.1")).expect("a host");
@@ -67,13 +67,12 @@ pub fn with_address(url: &str, port: u16) -> String {
     url.into()
 }
 
-/// A port on which nothing listens, and nothing will but what is told to: each is given once, below those from
-/// which a system chooses for whoever asks for any.
+/// A free port. Each is returned once, and lies below the ephemeral range, from which the system assigns ports.
 pub fn closed_port() -> u16 {
-    static GIVEN: AtomicU32 = AtomicU32::new(0);
-    let first = 20_000 + std::process::id() % 10_000; // elsewhere than another run of the tests
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = 20_000 + std::process::id() % 10_000; // differs between concurrent test runs
     loop {
-        let port = u16::try_from(first + GIVEN.fetch_add(1, Ordering::Relaxed)).expect("a port");
+        let port = u16::try_from(first + NEXT.fetch_add(1, Ordering::Relaxed)).expect("a port");
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
@@ -84,7 +83,7 @@ pub fn closed_port() -> u16 {
 #[cfg(target_os = "linux")]
 pub fn listening_ports(pid: u32) -> Vec<u16> {
     let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
-        .expect("the process lives")
+        .expect("the process is running")
         .flatten()
         .filter_map(|fd| std::fs::read_link(fd.path()).ok())
         .filter_map(|link| {

@@ -1,4 +1,4 @@
-//! One running binary: its output, its port, its signals, its end.
+//! One running binary: its output, its port, its signals, its exit.
 
 use super::{Duration, SOON, Value, until};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -15,12 +15,12 @@ pub type Env = BTreeMap<OsString, OsString>;
 /// A child process, killed when dropped.
 pub struct Process {
     child: Child,
-    out: Capture,
-    err: Capture,
+    stdout: Capture,
+    stderr: Capture,
     port: u16,
 }
 
-/// How a process ended and all that it said.
+/// The exit code and the output of a process.
 #[derive(Debug)]
 pub struct Exit {
     pub code: i32,
@@ -33,17 +33,17 @@ impl Process {
         let mut child = command(program, env, dir)
             .stdin(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
-        let out = Capture::of(child.stdout.take().expect("stdout is piped"));
-        let err = Capture::of(child.stderr.take().expect("stderr is piped"));
-        Self { child, out, err, port: 0 }
+            .unwrap_or_else(|error| panic!("{program} did not start: {error}"));
+        let stdout = Capture::of(child.stdout.take().expect("stdout is piped"));
+        let stderr = Capture::of(child.stderr.take().expect("stderr is piped"));
+        Self { child, stdout, stderr, port: 0 }
     }
 
-    /// Waits for the line that tells the port.
+    /// Waits for the log line with the port.
     pub async fn listening(mut self) -> Self {
         let port = until("web logs `listening` with its port", SOON, async || {
             if let Ok(Some(status)) = self.child.try_wait() {
-                panic!("exited ({status}) before listening: {:?} {:?}", self.lines(), self.complaints());
+                panic!("exited ({status}) before listening: {:?} {:?}", self.lines(), self.stderr_lines());
             }
             let line = self.logs().into_iter().find(|line| line["message"] == "listening")?;
             line["port"].as_u64()
@@ -76,44 +76,48 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
-    /// Sends SIGSTOP, and waits until every thread has stopped: on a busy machine they run on for a while.
+    /// Sends SIGSTOP and waits until every thread has stopped, which takes a while on a busy machine.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
         let pid = Pid::from_child(&self.child);
         let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).expect("the process can be waited for");
-        assert!(stopped.is_some_and(|(_, status)| status.stopped()), "the process has ended");
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()), "the process has exited");
     }
 
     pub fn running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits for the end and for the last byte of both streams.
-    pub async fn exit(&mut self, within: Duration) -> Exit {
+    /// Waits for the exit and for the end of both streams.
+    pub async fn exit(&mut self, timeout: Duration) -> Exit {
         let status =
-            until("the process exits", within, async || self.child.try_wait().expect("the process can be waited for"))
+            until("the process exits", timeout, async || self.child.try_wait().expect("the process can be waited for"))
                 .await;
         self.resume_reading();
-        until("both streams end", SOON, async || (self.out.ended() && self.err.ended()).then_some(())).await;
-        Exit { code: status.code().unwrap_or(-1), out: self.out.lines().join("\n"), err: self.err.lines().join("\n") }
+        until("both streams end", SOON, async || (self.stdout.ended() && self.stderr.ended()).then_some(())).await;
+        Exit {
+            code: status.code().unwrap_or(-1),
+            out: self.stdout.lines().join("\n"),
+            err: self.stderr.lines().join("\n"),
+        }
     }
 
-    /// Leaves what comes on stdout in the pipe.
+    /// Stops reading stdout: output stays in the pipe.
     pub fn stop_reading(&self) {
-        self.out.set_open(false);
+        self.stdout.set_open(false);
     }
 
     pub fn resume_reading(&self) {
-        self.out.set_open(true);
+        self.stdout.set_open(true);
     }
 
     pub fn lines(&self) -> Vec<String> {
-        self.out.lines()
+        self.stdout.lines()
     }
 
-    /// What stands on stderr.
-    pub fn complaints(&self) -> Vec<String> {
-        self.err.lines()
+    /// The lines of stderr.
+    pub fn stderr_lines(&self) -> Vec<String> {
+        self.stderr.lines()
     }
 
     /// The lines of stdout that are JSON.
@@ -133,12 +137,12 @@ impl Drop for Process {
         self.child.kill().ok();
         self.child.wait().ok();
         if std::thread::panicking() {
-            eprintln!("the process said:\n{}", [self.lines(), self.complaints()].concat().join("\n"));
+            eprintln!("output of the process:\n{}", [self.lines(), self.stderr_lines()].concat().join("\n"));
         }
     }
 }
 
-/// Runs a program to its end.
+/// Runs a program until it exits.
 pub async fn run(program: &str, args: &[&str], input: &str, env: &Env, dir: &Path) -> Exit {
     let mut command = command(program, env, dir);
     command.args(args).stdin(Stdio::piped());
@@ -146,13 +150,13 @@ pub async fn run(program: &str, args: &[&str], input: &str, env: &Env, dir: &Pat
     let mut child = command.spawn().expect("the program starts");
     let pid = Pid::from_child(&child);
     let ended = tokio::task::spawn_blocking(move || {
-        // A program that never reads its input has closed it: no harm.
+        // This fails if the program exits without reading its input, which is allowed.
         child.stdin.take().expect("stdin is piped").write_all(input.as_bytes()).ok();
-        child.wait_with_output().expect("the program ends")
+        child.wait_with_output().expect("the program exits")
     });
     let Ok(output) = tokio::time::timeout(Duration::from_secs(60), ended).await else {
-        kill_process(pid, Signal::KILL).ok(); // or else the test would wait for it
-        panic!("{program} does not end");
+        kill_process(pid, Signal::KILL).ok(); // otherwise the runtime waits for the blocking task
+        panic!("{program} did not exit");
     };
     let output = output.expect("the program was waited for");
     Exit {
@@ -184,28 +188,28 @@ pub fn path_of(program: &str) -> &'static str {
     }
 }
 
-/// A stream read by a thread of its own, behind a gate that a test can shut.
+/// A stream that a separate thread reads. A test can pause the reading.
 struct Capture {
     lines: Arc<Mutex<Vec<String>>>,
-    gate: Arc<(Mutex<bool>, Condvar)>,
+    open: Arc<(Mutex<bool>, Condvar)>,
     thread: JoinHandle<()>,
 }
 
 impl Capture {
     fn of(stream: impl Read + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let gate = Arc::new((Mutex::new(true), Condvar::new()));
-        let (kept, passed) = (Arc::clone(&lines), Arc::clone(&gate));
+        let open = Arc::new((Mutex::new(true), Condvar::new()));
+        let (read, gate) = (Arc::clone(&lines), Arc::clone(&open));
         let thread = std::thread::spawn(move || {
             for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
-                kept.lock().expect("no reader panicked").push(line);
-                let (open, changed) = &*passed;
+                read.lock().expect("no reader panicked").push(line);
+                let (open, changed) = &*gate;
                 let open = open.lock().expect("no reader panicked");
                 drop(changed.wait_while(open, |open| !*open).expect("no reader panicked"));
             }
         });
-        Self { lines, gate, thread }
+        Self { lines, open, thread }
     }
 
     fn lines(&self) -> Vec<String> {
@@ -213,8 +217,8 @@ impl Capture {
     }
 
     fn set_open(&self, open: bool) {
-        *self.gate.0.lock().expect("no reader panicked") = open;
-        self.gate.1.notify_all();
+        *self.open.0.lock().expect("no reader panicked") = open;
+        self.open.1.notify_all();
     }
 
     fn ended(&self) -> bool {

@@ -1,4 +1,4 @@
-//! A TCP proxy before a service, which can refuse, stall or swallow.
+//! A TCP proxy in front of a service, which can refuse, pause or blackhole connections.
 
 use super::{service, with_address};
 use std::pin::pin;
@@ -9,15 +9,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What the proxy does with connections, old and new.
+/// What the proxy does with connections, existing and new.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mode {
     Pass,
-    /// Old connections are closed, new ones refused.
+    /// Existing connections are closed, new ones refused.
     Refuse,
-    /// Connections stay open and say nothing for now: a server that is stopped. What was said is kept.
+    /// Connections stay open and silent, like those of a stopped server. Data is delivered after the pause.
     Pause,
-    /// Connections stay open and silent; those it caught stay so for good.
+    /// Connections stay open and silent. The existing ones never recover.
     Blackhole,
 }
 
@@ -29,13 +29,13 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy before the service that a variable names.
-    pub async fn before(variable: &str, mode: Mode) -> Self {
-        Self::to(&service(variable), mode).await
+    /// A proxy in front of the service at the URL in a variable.
+    pub async fn to_service(variable: &str, mode: Mode) -> Self {
+        Self::to_url(&service(variable), mode).await
     }
 
-    /// A proxy before the service at a URL.
-    pub async fn to(url: &str, mode: Mode) -> Self {
+    /// A proxy in front of the service at a URL.
+    pub async fn to_url(url: &str, mode: Mode) -> Self {
         let upstream = address(url);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -47,7 +47,7 @@ impl Proxy {
         proxy
     }
 
-    /// Changes the mode; when this returns, a refused port is closed and a passing one open.
+    /// Changes the mode, and waits until the port is closed (`Refuse`) or open (all others).
     pub async fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
         super::until("the proxy has changed", super::SOON, async || {
@@ -74,7 +74,7 @@ impl Drop for Proxy {
     }
 }
 
-/// The host and port of the service that a variable names.
+/// The host and port of the service at the URL in a variable.
 pub fn address_of(variable: &str) -> String {
     address(&service(variable))
 }
@@ -82,13 +82,13 @@ pub fn address_of(variable: &str) -> String {
 fn address(url: &str) -> String {
     let url = url::Url::parse(url).expect("a service's URL");
     let host = url.host_str().expect("a service is reached over TCP");
-    let usual = match url.scheme() {
+    let default = match url.scheme() {
         "redis" | "rediss" => 6379,
         "smtp" => 25,
         "s3+http" => 80,
         _ => 5432,
     };
-    format!("{host}:{}", url.port().unwrap_or(usual))
+    format!("{host}:{}", url.port().unwrap_or(default))
 }
 
 async fn listen(
@@ -110,7 +110,7 @@ async fn listen(
         tokio::select! {
             Ok((client, _)) = open.accept() => {
                 accepted.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(carry(client, upstream.clone(), mode.clone()));
+                tokio::spawn(forward(client, upstream.clone(), mode.clone()));
             }
             _ = mode.changed() => mode.mark_changed(),
         }
@@ -118,29 +118,29 @@ async fn listen(
     }
 }
 
-async fn carry(client: TcpStream, upstream: String, mut mode: watch::Receiver<Mode>) {
-    let mut doomed = mode.clone();
-    let mut carried = pin!(async {
+async fn forward(client: TcpStream, upstream: String, mut mode: watch::Receiver<Mode>) {
+    let mut closing = mode.clone();
+    let mut forwarding = pin!(async {
         if mode.wait_for(|mode| *mode == Mode::Pass).await.is_err() {
             return;
         }
         if let Ok(server) = TcpStream::connect(upstream).await {
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
-            let one_way = pump(from_client, to_server, mode.clone());
-            tokio::join!(one_way, pump(from_server, to_client, mode.clone()));
+            let upload = pump(from_client, to_server, mode.clone());
+            tokio::join!(upload, pump(from_server, to_client, mode.clone()));
         }
     });
     tokio::select! {
         biased;
-        Ok(_) = doomed.wait_for(|mode| matches!(mode, Mode::Refuse | Mode::Blackhole)) => {}
-        () = &mut carried => return,
+        Ok(_) = closing.wait_for(|mode| matches!(mode, Mode::Refuse | Mode::Blackhole)) => {}
+        () = &mut forwarding => return,
     }
-    // What is no longer polled holds its connections open, and silent.
-    doomed.wait_for(|mode| *mode == Mode::Refuse).await.ok();
+    // The future is no longer polled, so its connections stay open and silent.
+    closing.wait_for(|mode| *mode == Mode::Refuse).await.ok();
 }
 
-/// Hands on what comes, whenever it may.
+/// Forwards data while the mode is `Pass`.
 async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut mode: watch::Receiver<Mode>) {
     let mut buffer = [0; 16 << 10];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {

@@ -1,4 +1,4 @@
-//! The job queue, as a test sees it: by SQL, and by what workers log.
+//! The job queue: SQL queries, and the workers' logs.
 
 use super::{Account, Client, Deploy, Duration, Mode, Process, Proxy, SOON, until};
 use sqlx::PgConnection;
@@ -14,10 +14,11 @@ pub async fn number(db: &mut PgConnection, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(db).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
-pub async fn until_number(db: &mut PgConnection, sql: &'static str, wanted: i64, within: Duration) {
-    until(&format!("{sql} is {wanted}"), within, async || (number(db, sql).await == wanted).then_some(())).await;
+pub async fn until_number(db: &mut PgConnection, sql: &'static str, expected: i64, timeout: Duration) {
+    until(&format!("{sql} is {expected}"), timeout, async || (number(db, sql).await == expected).then_some(())).await;
 }
 
+/// How many log lines have this message and this task.
 pub fn lines(worker: &Process, message: &str, task: &str) -> usize {
     worker.logs().iter().filter(|line| line["message"] == message && line["task"] == task).count()
 }
@@ -25,7 +26,7 @@ pub fn lines(worker: &Process, message: &str, task: &str) -> usize {
 pub const EMAILS: &str = "select count(*) from job where task = 'send_account_email'";
 pub const RUNNING: &str = "select count(*) from job where task = 'send_account_email' and token is not null";
 
-/// A deploy with a job that is about to send an email, and a worker that waits for the mail server's first word.
+/// A deploy whose worker is sending an email, and waits for the greeting of the mail server.
 pub struct Hanging {
     pub deploy: Deploy,
     pub db: PgConnection,
@@ -33,12 +34,12 @@ pub struct Hanging {
     pub worker: Process,
 }
 
-/// The worker talks to the mail server at `url`, which says nothing until the proxy passes.
+/// The worker is connected to the mail server at `url`, which stays silent until the proxy's mode is `Pass`.
 pub async fn hanging(url: &str) -> Hanging {
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
     Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
-    let mail = Proxy::to(url, Mode::Pause).await;
+    let mail = Proxy::to_url(url, Mode::Pause).await;
     let silent = deploy.copy().with("SMTP_URL", url).through("SMTP_URL", mail.port);
     let (worker, mut db) = (silent.worker(), deploy.connection().await);
     until_number(&mut db, RUNNING, 1, SOON).await;

@@ -1,4 +1,4 @@
-//! TLS before a service that has none, with certificates of the test's own, and an ear on what goes in the clear.
+//! TLS in front of a service that has none, with certificates of a test CA; and a recorder of plaintext.
 
 use super::proxy::address_of;
 use super::random;
@@ -14,10 +14,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// What a client of Postgres sends to ask for TLS.
+/// The SSLRequest message of the Postgres protocol.
 pub const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// A CA that nobody knows, and the file that tells of it.
+/// A private CA, and the file with its certificate.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     file: PathBuf,
@@ -50,7 +50,7 @@ impl Authority {
         let config = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(vec![certificate.into()], key)
-            .expect("the key is the certificate's");
+            .expect("the key matches the certificate");
         TlsAcceptor::from(Arc::new(config))
     }
 }
@@ -61,9 +61,9 @@ impl Drop for Authority {
     }
 }
 
-/// A service, and the way its URL asks for TLS.
+/// A service, and how its URL requires TLS.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Way {
+pub enum Protocol {
     Postgres,
     Redis,
     Smtps,
@@ -71,7 +71,7 @@ pub enum Way {
     Storage,
 }
 
-impl Way {
+impl Protocol {
     pub const ALL: [Self; 5] = [Self::Postgres, Self::Redis, Self::Smtps, Self::Starttls, Self::Storage];
 
     pub fn variable(self) -> &'static str {
@@ -83,19 +83,19 @@ impl Way {
         }
     }
 
-    /// The URL that asks for TLS at a port of localhost.
+    /// The URL that requires TLS, with `localhost` and this port.
     pub fn url(self, plain: &str, port: u16) -> String {
         let mut url = url::Url::parse(plain).expect("a service's URL");
         url.set_host(Some("localhost")).expect("a host");
         url.set_port(Some(port)).expect("a port");
-        let asked = match self {
+        let change = match self {
             Self::Postgres => Err(("sslmode", "verify-full")),
             Self::Starttls => Err(("tls", "required")),
             Self::Redis => Ok("rediss"),
             Self::Smtps => Ok("smtps"),
             Self::Storage => Ok("s3+https"),
         };
-        match asked {
+        match change {
             Ok(scheme) => url.set_scheme(scheme).expect("a scheme"),
             Err((name, value)) => drop(url.query_pairs_mut().append_pair(name, value)),
         }
@@ -103,115 +103,117 @@ impl Way {
     }
 }
 
-/// A port before a service.
-pub struct Front {
+/// A port in front of a service.
+pub struct Frontend {
     pub port: u16,
-    opened: Arc<AtomicUsize>,
-    heard: Arc<Mutex<Vec<u8>>>,
+    handshakes: Arc<AtomicUsize>,
+    received: Arc<Mutex<Vec<u8>>>,
     task: JoinHandle<()>,
 }
 
-impl Front {
-    /// A server of TLS, whose certificate is for `names`, before a plain service.
-    pub async fn before(way: Way, authority: &Authority, names: &[&str]) -> Self {
-        Self::listen(way, Some(authority.server(names))).await
+impl Frontend {
+    /// Terminates TLS with a certificate for `names`.
+    pub async fn tls(protocol: Protocol, authority: &Authority, names: &[&str]) -> Self {
+        Self::listen(protocol, Some(authority.server(names))).await
     }
 
-    /// No TLS, and an ear on what clients say.
-    pub async fn in_the_clear(way: Way) -> Self {
-        Self::listen(way, None).await
+    /// Has no TLS, and records what clients send.
+    pub async fn plaintext(protocol: Protocol) -> Self {
+        Self::listen(protocol, None).await
     }
 
-    async fn listen(way: Way, tls: Option<TlsAcceptor>) -> Self {
+    async fn listen(protocol: Protocol, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let (opened, heard) = (Arc::<AtomicUsize>::default(), Arc::default());
-        let (count, ear) = (Arc::clone(&opened), Arc::clone(&heard));
+        let (handshakes, received) = (Arc::<AtomicUsize>::default(), Arc::default());
+        let (count, record) = (Arc::clone(&handshakes), Arc::clone(&received));
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (tls, count, ear) = (tls.clone(), Arc::clone(&count), Arc::clone(&ear));
-                // A client that hangs up is what some tests want.
+                let (tls, count, record) = (tls.clone(), Arc::clone(&count), Arc::clone(&record));
+                // Errors are ignored: some tests expect the client to close the connection.
                 tokio::spawn(async move {
                     match tls {
-                        Some(tls) => carry(client, way, tls, &count).await,
-                        None => listen_in(client, way, &ear).await,
+                        Some(tls) => terminate(client, protocol, tls, &count).await,
+                        None => record_plaintext(client, protocol, &record).await,
                     }
                 });
             }
         });
-        Self { port, opened, heard, task }
+        Self { port, handshakes, received, task }
     }
 
-    /// How many clients took the certificate.
-    pub fn opened(&self) -> usize {
-        self.opened.load(Ordering::Relaxed)
+    /// How many clients accepted the certificate.
+    pub fn handshakes(&self) -> usize {
+        self.handshakes.load(Ordering::Relaxed)
     }
 
-    /// All that clients said in the clear.
-    pub fn heard(&self) -> Vec<u8> {
-        self.heard.lock().expect("no writer panicked").clone()
+    /// The plaintext that clients sent.
+    pub fn received(&self) -> Vec<u8> {
+        self.received.lock().expect("no writer panicked").clone()
     }
 }
 
-impl Drop for Front {
+impl Drop for Frontend {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn carry(client: TcpStream, way: Way, tls: TlsAcceptor, opened: &AtomicUsize) -> io::Result<()> {
+async fn terminate(
+    client: TcpStream, protocol: Protocol, tls: TlsAcceptor, handshakes: &AtomicUsize,
+) -> io::Result<()> {
     let mut client = BufReader::new(client);
-    match way {
-        Way::Postgres => agree(&mut client).await?,
-        Way::Starttls => greet(&mut client).await?,
+    match protocol {
+        Protocol::Postgres => accept_ssl_request(&mut client).await?,
+        Protocol::Starttls => accept_starttls(&mut client).await?,
         _ => {}
     }
     let mut client = tls.accept(client.into_inner()).await?;
-    opened.fetch_add(1, Ordering::Relaxed);
-    let mut server = BufReader::new(TcpStream::connect(address_of(way.variable())).await?);
-    if way == Way::Starttls {
-        // The client was greeted already.
+    handshakes.fetch_add(1, Ordering::Relaxed);
+    let mut server = BufReader::new(TcpStream::connect(address_of(protocol.variable())).await?);
+    if protocol == Protocol::Starttls {
+        // Drop the server's greeting: the client has received one already.
         server.read_line(&mut String::new()).await?;
     }
     copy_bidirectional(&mut client, &mut server).await?;
     Ok(())
 }
 
-async fn agree(client: &mut BufReader<TcpStream>) -> io::Result<()> {
+async fn accept_ssl_request(client: &mut BufReader<TcpStream>) -> io::Result<()> {
     let mut request = [0; 8];
     client.read_exact(&mut request).await?;
     assert_eq!(request, SSL_REQUEST);
     client.write_all(b"S").await
 }
 
-/// What a mail server says until TLS begins.
-async fn greet(client: &mut BufReader<TcpStream>) -> io::Result<()> {
+/// Plays the mail server until TLS begins.
+async fn accept_starttls(client: &mut BufReader<TcpStream>) -> io::Result<()> {
     client.write_all(b"220 front ESMTP\r\n").await?;
-    for (asked, answer) in [("EHLO ", "250-front\r\n250 STARTTLS\r\n"), ("STARTTLS", "220 go on\r\n")] {
+    for (command, reply) in [("EHLO ", "250-front\r\n250 STARTTLS\r\n"), ("STARTTLS", "220 go on\r\n")] {
         let mut line = String::new();
         client.read_line(&mut line).await?;
-        assert!(line.starts_with(asked), "{line}");
-        client.write_all(answer.as_bytes()).await?;
+        assert!(line.starts_with(command), "{line}");
+        client.write_all(reply.as_bytes()).await?;
     }
     Ok(())
 }
 
-async fn listen_in(mut client: TcpStream, way: Way, ear: &Mutex<Vec<u8>>) -> io::Result<()> {
-    let mut server = TcpStream::connect(address_of(way.variable())).await?;
+async fn record_plaintext(mut client: TcpStream, protocol: Protocol, record: &Mutex<Vec<u8>>) -> io::Result<()> {
+    let mut server = TcpStream::connect(address_of(protocol.variable())).await?;
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
-    let up = async {
+    let upload = async {
         let mut buffer = [0; 4096];
         loop {
             let count = from_client.read(&mut buffer).await?;
             if count == 0 {
                 return to_server.shutdown().await;
             }
-            let said = &buffer[..count];
-            ear.lock().expect("no writer panicked").extend(said);
-            to_server.write_all(said).await?;
+            let data = &buffer[..count];
+            record.lock().expect("no writer panicked").extend(data);
+            to_server.write_all(data).await?;
         }
     };
-    tokio::try_join!(up, tokio::io::copy(&mut from_server, &mut to_client))?;
+    tokio::try_join!(upload, tokio::io::copy(&mut from_server, &mut to_client))?;
     Ok(())
 }

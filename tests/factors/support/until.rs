@@ -1,15 +1,15 @@
-//! Waiting for a condition, in the place of a sleep.
+//! Waiting for a condition instead of sleeping.
 
 use std::time::{Duration, Instant};
 
-/// Asks `look` again and again until it answers, and gives up at the deadline.
-pub async fn until<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls `probe` until it returns a value. Panics after the timeout.
+pub async fn until<T>(what: &str, timeout: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
-        if let Some(found) = look().await {
-            return found;
+        if let Some(value) = probe().await {
+            return value;
         }
-        assert!(start.elapsed() < within, "not within {within:?}: {what}");
+        assert!(start.elapsed() < timeout, "timed out after {timeout:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
