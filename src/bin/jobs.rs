@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             }
             Command::Retry { id, .. } => match jobs::retry(&db, id).await? {
                 0 if id.is_some() => Err(NOT_FOUND.into()),
-                count => Ok(format!("{count} jobs due now")),
+                count => Ok(format!("jobs due now: {count}")),
             },
             Command::Discard { id } => match jobs::discard(&db, id).await? {
                 true => Ok("discarded".into()),

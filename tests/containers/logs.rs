@@ -18,7 +18,7 @@ impl Splunk {
         let splunk = Self::default();
         // The router connects from a Docker network.
         let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
+        let port = listener.local_addr().expect("a local address").port();
         let server = splunk.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {

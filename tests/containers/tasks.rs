@@ -13,7 +13,7 @@ async fn every_admin_task_runs_and_leaves_no_container() {
     run(&["web", "migrate"]);
     assert!(!run(&["web", "migrate", "--status"]).is_empty());
     run(&["web", "seed"]);
-    assert!(run(&["web", "doctor"]).contains("Postgres is up to date"));
+    assert!(run(&["web", "doctor"]).contains("Postgres responds and is migrated"));
     assert!(run(&["worker", "doctor", "--json"]).contains("\"ok\":true"));
     assert!(run(&["web", "config", "schema"]).contains("DATABASE_URL"));
     assert!(!run(&["web", "config", "show"]).contains("demo@postgres"));

@@ -37,7 +37,7 @@ async fn it_reports_the_instance_and_the_session_ttl() {
 
     let live = live(&ada, &web).await;
 
-    assert_eq!(live["answered_by"], ada.get(&web, "/version").await.body);
+    assert_eq!(live["served_by"], ada.get(&web, "/version").await.body);
     let [session] = live["sessions"].as_array().expect("sessions").as_slice() else { panic!("one session: {live}") };
     assert_eq!(session["device"]["current"], true);
     assert!((590..=600).contains(&session["ttl_seconds"].as_i64().expect("seconds")), "{session}");

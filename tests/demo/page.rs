@@ -64,7 +64,7 @@ pub async fn sign_up(browser: &Browser, account: &Account) {
     browser.fill("#new-email", &account.email).await;
     browser.fill("#new-password", &account.password).await;
     browser.click("#sign-up-form button").await;
-    browser.shows("[data-view=letter]", &account.email).await;
+    browser.shows("[data-view=check-email]", &account.email).await;
 }
 
 pub async fn sign_in(browser: &Browser, account: &Account) {
@@ -126,7 +126,7 @@ async fn a_new_user_signs_up_and_adds_an_image() {
     browser.shows(".note h3", "Lisbon, in autumn").await;
 
     browser.click("#burst").await;
-    browser.wait_for(&format!("{BURST}.includes('100 answered by 2 instances, none failed')")).await;
+    browser.wait_for(&format!("{BURST}.includes('100 responses from 2 instances, none failed')")).await;
     browser
         .wait_for(
             "document.querySelectorAll('#strip .i0').length > 9 && document.querySelectorAll('#strip .i1').length > 9",
@@ -157,7 +157,7 @@ async fn a_note_changed_in_another_window_is_not_overwritten() {
     browser.fill("#edit-title", "Mine").await;
     browser.click("#edit-note button:not([type])").await;
 
-    browser.shows("#conflict", "Somebody has changed this note").await;
+    browser.shows("#conflict", "This note was changed").await;
     browser.screenshot("conflict").await;
     assert_eq!(other.get(&stage.webs[0], &path).await.body["title"], "Theirs");
     browser.click("#keep-mine").await;
@@ -195,7 +195,7 @@ async fn an_unconfirmed_user_can_request_another_email() {
     browser.click("#sign-in-form button").await;
     browser.shows("#sign-in-form .trouble", "The email or the password is wrong.").await;
     browser.click("#sign-in-form .trouble #confirm-again").await;
-    browser.shows("[data-view=letter]", &ada.email).await;
+    browser.shows("[data-view=check-email]", &ada.email).await;
     browser.has_no_errors(&["401 (Unauthorized)"]).await;
 
     let link = link(&ada).await;
@@ -222,11 +222,11 @@ async fn signing_out_everywhere_signs_out_the_other_browser() {
     let (laptop, phone, ada) = (stage.browser().await, stage.browser().await, stage.account().await);
     sign_in(&laptop, &ada).await;
     sign_in(&phone, &ada).await;
-    laptop.shows("#sign-out-all", "2 devices, this one too").await;
+    laptop.shows("#sign-out-all", "2 devices, including this one").await;
 
     laptop.click("#sign-out-all").await;
 
-    laptop.shows("#message", "You are signed out, on every device.").await;
+    laptop.shows("#message", "You have signed out on every device.").await;
     phone.shows("#message", "You have been signed out").await;
     phone.hides("[data-view=notes]").await;
     laptop.has_no_errors(&[POLL_401]).await;
@@ -257,7 +257,7 @@ async fn the_page_works_with_the_keyboard_alone() {
     browser.press(&ada.email).await;
     tab_to(&browser, "#new-password").await;
     browser.press(ada.password.as_str() + Key::Enter).await;
-    browser.shows("[data-view=letter]", &ada.email).await;
+    browser.shows("[data-view=check-email]", &ada.email).await;
     browser.open(&link(&ada).await).await;
     browser.wait_for("document.activeElement.matches('#verify button')").await;
     browser.press(Key::Enter).await;
@@ -287,6 +287,6 @@ async fn the_page_works_with_the_keyboard_alone() {
     browser.wait_for("document.activeElement.matches('.note [aria-label^=Delete]')").await;
     tab_to(&browser, "#sign-out").await;
     browser.press(Key::Enter).await;
-    browser.shows("#message", "You are signed out.").await;
+    browser.shows("#message", "You have signed out.").await;
     browser.has_no_errors(&[POLL_401]).await;
 }

@@ -14,7 +14,7 @@ async fn the_page_keeps_working_when_a_web_is_killed() {
     let button = browser.wait_for(below).await;
     sign_in(&browser, &ada).await;
     browser.click("#burst").await;
-    browser.wait_for(&format!("{BURST}.includes('by 2 instances, none failed')")).await;
+    browser.wait_for(&format!("{BURST}.includes('from 2 instances, none failed')")).await;
 
     add_note(&browser, "Still there").await;
     browser.shows("#steps [aria-current]", "Stop a process").await;
@@ -29,13 +29,13 @@ async fn the_page_keeps_working_when_a_web_is_killed() {
     until("the other web serves all requests", SOON, async || {
         browser.click("#burst").await;
         let result = browser.wait_for(&format!("{BURST}.includes('failed, in') && {BURST}")).await;
-        (result.as_str()?.starts_with("100 answered by 1 instance, none failed")).then_some(())
+        (result.as_str()?.starts_with("100 responses from 1 instance, none failed")).then_some(())
     })
     .await;
     browser.shows("#who", &ada.email).await;
-    browser.shows("#burst-result", "One is gone, and nobody noticed.").await;
+    browser.shows("#burst-result", "One instance is gone, and no request failed.").await;
     browser.hides("#steps").await;
-    browser.shows("#legend .gone", "last answered").await;
+    browser.shows("#legend .gone", "last response").await;
     browser.shows("#alone", "Only one process is running.").await;
     browser.hides("#kill").await;
     browser.screenshot("killed").await;
@@ -49,10 +49,10 @@ async fn the_page_shows_when_a_service_fails_and_recovers() {
     let stage = Stage::with(Deploy::new().await.through("REDIS_URL", proxy.port)).await;
     let (browser, ada) = (stage.browser().await, stage.account().await);
     sign_in(&browser, &ada).await;
-    browser.shows("#ready", "All is well.").await;
+    browser.shows("#ready", "All services are up.").await;
 
     proxy.set(Mode::Refuse).await;
-    browser.shows("#ready", "Degraded. Without Redis nobody is known").await;
+    browser.shows("#ready", "Degraded. Without Redis sign-in").await;
     browser.shows("#services .bad", "down").await;
     browser.fill("#new-note-title", "Not lost").await;
     browser.click("#new-note button").await;
@@ -62,11 +62,11 @@ async fn the_page_shows_when_a_service_fails_and_recovers() {
     browser.screenshot("degraded").await;
     // A reload during the outage does not show the user as signed out.
     browser.reload().await;
-    browser.shows("#message", "If you were signed in, you still are").await;
+    browser.shows("#message", "You are still signed in").await;
     browser.hides("[data-view]").await;
 
     proxy.set(Mode::Pass).await;
-    browser.shows("#ready", "All is well.").await;
+    browser.shows("#ready", "All services are up.").await;
     browser.shows("#who", &ada.email).await;
     add_note(&browser, "Not lost").await;
     browser.has_no_errors(&["the server responded with a status of 503"]).await;
@@ -82,12 +82,12 @@ async fn large_and_unsupported_images_are_rejected_before_the_upload() {
 
     browser.fill("#new-note-title", "With an image").await;
     browser.choose("#new-image", &file).await;
-    browser.shows("#new-note .trouble", "“large.png” is not taken: it has more than 10 MiB.").await;
+    browser.shows("#new-note .trouble", "“large.png” is larger than 10 MiB.").await;
     browser.hides("#drop-image").await;
     let other = file.with_extension("bmp");
     std::fs::write(&other, "BM").expect("a file");
     browser.choose("#new-image", &other).await;
-    browser.shows("#new-note .trouble", "“large.bmp” is not taken: it is no PNG, JPEG, WebP or GIF image.").await;
+    browser.shows("#new-note .trouble", "“large.bmp” is not a PNG, JPEG, WebP or GIF image.").await;
     browser.hides(".note").await;
 
     browser.choose("#new-image", &image_file(&stage.deploy)).await;
@@ -114,13 +114,13 @@ async fn a_note_is_added_when_its_image_is_rejected() {
     browser.shows("#new-image-word", "Add an image").await;
     browser.hides("#drop-image").await;
     browser.click("#new-note button").await;
-    browser.shows("#announcer", "“Without” is added.").await;
+    browser.shows("#toast", "“Without” added.").await;
     browser.has_no_errors(&[]).await;
 
     browser.fill("#new-note-title", "With words").await;
     browser.choose("#new-image", &file).await;
     browser.click("#new-note button").await;
-    browser.shows("#announcer", "“With words” is added, without its image.").await;
+    browser.shows("#toast", "“With words” added, without its image.").await;
     browser.shows(".note:has([aria-label='Edit “With words”']) .trouble", "PNG").await;
     browser.screenshot("rejected").await;
     browser.has_no_errors(&["415 (Unsupported"]).await;
@@ -158,11 +158,11 @@ async fn a_reloaded_page_asks_for_the_password_again() {
     browser.reload().await;
     browser.click("#again-form button").await;
 
-    browser.shows("#message", "this page needs your password once more").await;
+    browser.shows("#message", "type your password again").await;
     browser.wait_for(&format!("document.getElementById('new-email').value === {}", json!(ada.email))).await;
     browser.fill("#new-password", &ada.password).await;
     browser.click("#sign-up-form button").await;
-    browser.shows("[data-view=letter]", &ada.email).await;
+    browser.shows("[data-view=check-email]", &ada.email).await;
     mail::emails(&ada.email, 2).await;
     browser.has_no_errors(&[]).await;
 }

@@ -76,6 +76,20 @@ fn the_committed_contract_matches_the_handlers() {
 }
 
 #[test]
+fn every_reference_in_the_contract_resolves() {
+    fn check(contract: &Value, value: &Value) {
+        if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+            let target = reference.strip_prefix('#').and_then(|pointer| contract.pointer(pointer));
+            assert!(target.is_some(), "{reference} does not exist");
+        }
+        let array = value.as_array().into_iter().flatten();
+        array.chain(value.as_object().into_iter().flat_map(|object| object.values())).for_each(|inner| check(contract, inner));
+    }
+    let contract = contract::committed();
+    check(&contract, &contract);
+}
+
+#[test]
 fn every_operation_has_a_summary_tag_and_unique_id() {
     let mut ids = std::collections::BTreeSet::new();
     for Operation { method, path, spec } in Operation::all() {

@@ -91,6 +91,19 @@ async fn every_response_has_the_security_headers() {
 }
 
 #[tokio::test]
+async fn the_content_security_policy_allows_only_own_files() {
+    let web = Deploy::detached().listening_web().await;
+
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                  form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+    for path in ["/", "/docs", "/verify", "/reset", "/health/live", "/nothing-here", "/api/v1/sessions"] {
+        let response = Client::new().get(&web, path).await;
+
+        assert_eq!(response.header("content-security-policy"), policy, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_session_cookie_is_httponly_and_bound_to_its_host() {
     let deploy = Deploy::new().await;
     let (http, _worker) = (deploy.web().await, deploy.worker());

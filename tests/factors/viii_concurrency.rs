@@ -114,7 +114,7 @@ async fn a_permanently_rejected_email_is_dead_until_retried() {
     assert!(dead.contains("550") && dead.contains("no such mailbox here"), "{listed}{dead}");
     assert!(!dead.contains("example.com"), "the queue contains an email address: {dead}");
     let retried = deploy.run("jobs", &["retry", "--dead"]).await;
-    assert_eq!((retried.code, retried.out.as_str()), (0, "1 due now\n"), "{retried:?}");
+    assert_eq!((retried.code, retried.out.as_str()), (0, "jobs due now: 1\n"), "{retried:?}");
     let _worker = deploy.worker();
 
     assert_eq!(mail::emails(&account.email, 1).await.len(), 1);

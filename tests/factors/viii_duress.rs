@@ -45,7 +45,7 @@ async fn assert_all_arrived(deploy: &Deploy, sink: &Sink, emails: usize, duplica
 async fn no_email_is_lost_when_twenty_workers_are_killed() {
     const EMAILS: usize = 1_000;
     const KILLS: usize = 20;
-    let sink = Sink::start(2 * EMAILS).await;
+    let sink = Sink::start().await;
     let proxy = Proxy::to_url(&sink.url(), Mode::Pass).await;
     let deploy = Deploy::new().await.with("SMTP_URL", &sink.url());
     let deploy = deploy.through("SMTP_URL", proxy.port);
@@ -89,7 +89,7 @@ async fn running_jobs(deploy: &Deploy) -> BTreeSet<(i64, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn four_workers_run_each_of_4000_jobs_once() {
     const EMAILS: usize = 4_000;
-    let sink = Sink::start(EMAILS).await;
+    let sink = Sink::start().await;
     let deploy = Deploy::new().await.with("SMTP_URL", &sink.url());
     sign_up(&deploy, EMAILS as i32).await;
 

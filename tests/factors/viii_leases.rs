@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 #[tokio::test]
 async fn a_resumed_worker_does_not_repeat_anothers_job() {
-    let sink = Sink::start(10).await;
+    let sink = Sink::start().await;
     let Hanging { deploy, mut db, mail, worker } = hanging(&sink.url()).await;
 
     worker.pause();
@@ -67,7 +67,7 @@ async fn a_resumed_worker_stops_a_job_that_another_finished() {
     worker.log("the first worker has lost the job", |line| line["task"] == "clean_up" && line["level"] == "WARN").await;
 
     assert_eq!(lines(&worker, "job done", "clean_up"), 0);
-    assert_eq!(lines(&worker, "cleaned up", "clean_up"), 0, "the first worker continued the job");
+    assert_eq!(lines(&worker, "expired rows deleted", "clean_up"), 0, "the first worker continued the job");
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn assert_an_old_token_changes_nothing(url: &str) {
 
 #[tokio::test]
 async fn an_old_token_cannot_complete_a_job() {
-    let sink = Sink::start(10).await;
+    let sink = Sink::start().await;
     assert_an_old_token_changes_nothing(&sink.url()).await;
 }
 
@@ -144,7 +144,7 @@ async fn an_old_token_cannot_record_a_failure() {
 
 #[tokio::test]
 async fn an_old_token_cannot_hand_a_job_back() {
-    let sink = Sink::start(10).await;
+    let sink = Sink::start().await;
     let Hanging { deploy: _deploy, mut db, mail: _mail, mut worker } = hanging(&sink.url()).await;
 
     execute(&mut db, TAKEN_OVER).await;
@@ -156,7 +156,7 @@ async fn an_old_token_cannot_hand_a_job_back() {
 
 #[tokio::test]
 async fn a_job_that_kills_its_workers_becomes_dead() {
-    let sink = Sink::start(10).await;
+    let sink = Sink::start().await;
     let Hanging { deploy, mut db, mail, mut worker } = hanging(&sink.url()).await;
 
     // As if eleven workers had been killed before this one.
@@ -174,7 +174,7 @@ async fn a_job_that_kills_its_workers_becomes_dead() {
 
 #[tokio::test]
 async fn a_dead_workers_job_can_be_retried_and_discarded() {
-    let sink = Sink::start(10).await;
+    let sink = Sink::start().await;
     let Hanging { deploy, mut db, mail: _mail, mut worker } = hanging(&sink.url()).await;
     let id = number(&mut db, "select id from job where task = 'send_account_email'").await.to_string();
 
@@ -194,7 +194,7 @@ async fn a_dead_workers_job_can_be_retried_and_discarded() {
 
 #[tokio::test]
 async fn a_hand_back_does_not_count_as_an_attempt() {
-    let sink = Sink::start(10).await;
+    let sink = Sink::start().await;
     let Hanging { deploy: _deploy, mut db, mail: _mail, mut worker } = hanging(&sink.url()).await;
 
     worker.stop();

@@ -16,7 +16,7 @@ async fn pooled() -> Deploy {
 #[ignore = "script/pooler starts a PgBouncer and runs it"]
 async fn each_of_many_sign_ups_gets_one_email() {
     const PEOPLE: usize = 40;
-    let sink = Sink::start(2 * PEOPLE).await;
+    let sink = Sink::start().await;
     let deploy = pooled().await.with("SMTP_URL", &sink.url());
     let (web, workers) = (deploy.web().await, [0; 3].map(|_| deploy.worker()));
 

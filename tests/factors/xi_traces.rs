@@ -28,7 +28,7 @@ impl Collector {
     async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let url = format!("http://{}", listener.local_addr().expect("a local address"));
         let received = Received::default();
         let router = axum::Router::new().route("/v1/traces", post(receive)).with_state(Arc::clone(&received));
         tokio::spawn(async { axum::serve(listener, router).await });
@@ -177,7 +177,7 @@ async fn an_unreachable_collector_does_not_affect_requests() {
     let refusing = format!("http://user:{CANARY}@127.0.0.1:{}", closed_port());
     // The kernel accepts connections, but nothing responds.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let silent = format!("http://{}", silent.local_addr().expect("an address"));
+    let silent = format!("http://{}", silent.local_addr().expect("a local address"));
 
     for (url, warned) in [(refusing, true), (silent, false)] {
         let deploy = Deploy::new()
@@ -187,7 +187,7 @@ async fn an_unreachable_collector_does_not_affect_requests() {
             .with("OTEL_EXPORTER_OTLP_HEADERS", &format!("authorization={CANARY}"))
             .with("OTEL_BSP_SCHEDULE_DELAY", "50");
         let (mut web, mut worker) = (deploy.web().await, deploy.worker());
-        let warning = |line: &Value| line["message"].to_string().contains("traces are lost");
+        let warning = |line: &Value| line["message"].to_string().contains("trace export failed");
 
         for _ in 0..3 {
             let trace = sign_up(&web).await;

@@ -17,7 +17,7 @@ impl Recorder {
     async fn start(variable: &str) -> Self {
         let server = proxy::address_of(variable);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
+        let port = listener.local_addr().expect("a local address").port();
         let received = Arc::<Mutex<Vec<Vec<u8>>>>::default();
         let record = Arc::clone(&received);
         tokio::spawn(async move {

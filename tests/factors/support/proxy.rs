@@ -38,7 +38,7 @@ impl Proxy {
     pub async fn to_url(url: &str, mode: Mode) -> Self {
         let upstream = address(url);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
+        let port = listener.local_addr().expect("a local address").port();
         let (sender, receiver) = watch::channel(mode);
         let accepted = Arc::new(AtomicUsize::new(0));
         let task = tokio::spawn(listen(listener, port, upstream, receiver, Arc::clone(&accepted)));

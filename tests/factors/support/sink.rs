@@ -1,37 +1,35 @@
 //! Mail servers for a single test: one that receives many emails, one that rejects every recipient.
 
-use super::{SOON, closed_port, until, with_address};
-use mailcrab::MailMessage;
-use serde_json::json;
+use super::with_address;
+use mail_parser::MessageParser;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::broadcast;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::AbortOnDropHandle;
+
+#[path = "../../../examples/smtp_sink/smtp.rs"]
+mod smtp;
 
 /// A mail server that keeps the Message-ID of each email. It is stopped when dropped.
 pub struct Sink {
     port: u16,
     ids: Arc<Mutex<Vec<String>>>,
-    _stop: DropGuard,
+    _server: AbortOnDropHandle<std::io::Result<()>>,
 }
 
 impl Sink {
-    /// Starts a server with a buffer of `capacity` emails.
-    pub async fn start(capacity: usize) -> Self {
-        let (port, stop) = (closed_port(), CancellationToken::new());
-        let (sender, mut inbox) = broadcast::channel(capacity);
-        tokio::spawn(mailcrab::mail_server(Ipv4Addr::LOCALHOST.into(), port, sender, false, stop.clone()));
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let port = listener.local_addr().expect("a local address").port();
         let ids = Arc::<Mutex<Vec<String>>>::default();
         let received = Arc::clone(&ids);
-        tokio::spawn(async move {
-            while let Ok(email) = inbox.recv().await {
-                received.lock().expect("no reader panicked").push(id(&email));
-            }
+        let server = smtp::serve(listener, move |email| {
+            let message = MessageParser::default().parse(&email.message).expect("a message");
+            let id = message.message_id().expect("a Message-ID").to_owned();
+            received.lock().expect("no reader panicked").push(id);
         });
-        until("the mail server listens", SOON, async || TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
-        Self { port, ids, _stop: stop.drop_guard() }
+        Self { port, ids, _server: AbortOnDropHandle::new(tokio::spawn(server)) }
     }
 
     pub fn url(&self) -> String {
@@ -44,17 +42,10 @@ impl Sink {
     }
 }
 
-fn id(email: &MailMessage) -> String {
-    let email = json!(email);
-    let headers = email["headers"].as_object().expect("headers");
-    let id = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("message-id"));
-    id.expect("a Message-ID").1.to_string()
-}
-
 /// Starts a mail server that sends `reply` to every RCPT command. It stops with the test's runtime.
 pub async fn rejecting(reply: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
+    let port = listener.local_addr().expect("a local address").port();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             tokio::spawn(reject(client, reply));

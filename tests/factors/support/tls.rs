@@ -124,7 +124,7 @@ impl Frontend {
 
     async fn listen(protocol: Protocol, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
+        let port = listener.local_addr().expect("a local address").port();
         let (handshakes, received) = (Arc::<AtomicUsize>::default(), Arc::default());
         let (count, record) = (Arc::clone(&handshakes), Arc::clone(&received));
         let task = tokio::spawn(async move {
