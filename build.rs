@@ -1,4 +1,5 @@
 //! Sets the commit of the build: `COMMIT` of the environment, else from `.git`, else `unknown`.
+#![allow(clippy::disallowed_methods, reason = "a build script reads its environment")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //!
 //! On `PORT`: `/health/live` returns a static text; `/read` makes the two round trips of a signed-in read, to the
 //! Redis of `REDIS_URL` and the migrated Postgres of `DATABASE_URL`. It has no middleware, no log and no limits.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program without the services of the crate")]
 
 use std::env;
 use std::error::Error;

@@ -2,6 +2,7 @@
 //!
 //! It listens on `S3_PORT`, serves the directory `S3_ROOT`, creates the bucket `S3_BUCKET` there, and accepts one pair
 //! of keys: `S3_ACCESS_KEY` and `S3_SECRET_KEY`.
+#![allow(clippy::disallowed_methods, reason = "it reads its own variables")]
 
 use std::{
     env,

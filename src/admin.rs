@@ -28,14 +28,14 @@ pub fn run_with(task: impl AsyncFnOnce(Config) -> Result<String, Error>) -> Exit
         runtime.shutdown_background();
         result
     });
-    let printed = ended.as_ref().map(|text| text.lines().for_each(|line| println!("{line}")));
-    let Err(error) = printed else {
-        return ExitCode::SUCCESS;
-    };
-    for line in error.to_string().lines() {
-        eprintln!("error: {line}");
+    match ended {
+        Ok(text) => text.lines().for_each(|line| println!("{line}")),
+        Err(error) => {
+            error.to_string().lines().for_each(|line| eprintln!("error: {line}"));
+            return ExitCode::from(code(error.as_ref()));
+        }
     }
-    ExitCode::from(code(error.as_ref()))
+    ExitCode::SUCCESS
 }
 
 /// The exit code for `error`: a URL that its client rejects is a config error, too.

@@ -21,7 +21,7 @@ pub static LOG_LINES_DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
 /// Starts counting requests. Errors: it was called before.
 pub fn start() -> Result<()> {
     LazyLock::force(&LOG_LINES_DROPPED);
-    let opts = HistogramOpts::new("http_request_duration_seconds", "Seconds from the head of a request to the head of its response.");
+    let opts = HistogramOpts::new("http_request_duration_seconds", "From a request's head to its response's.");
     let requests = register_histogram_vec!(opts.buckets(BOUNDS.to_vec()), &["method", "route", "status"])?;
     let _ = REQUESTS.set(requests);
     Ok(())

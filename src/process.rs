@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{admin, http, logs, release, server, shutdown, traces};
-use crate::{config::Config, state::App, state::Handles};
+use crate::{admin, config::Config, http, logs, release, server, shutdown, state::App, state::Handles, traces};
 
 /// Runs a process: reads the config, starts logging, attaches the services, then calls `run`, which returns after the
 /// stop signal.

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection, migrate::Migration, migrate::Migrator, postgres::PgPoolOptions};
+use sqlx::{Connection, migrate::Migration, migrate::Migrator, postgres::PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
-use crate::{config::Config, services::postgres};
+use crate::{config::Config, services::postgres, services::postgres::AdminConnection};
 
 /// The error of a migration: a sentence for the operator.
 pub type Error = Box<dyn std::error::Error>;
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOCK: i64 = 0x7265_6c65_6173_6500;
 
 /// Whether all migrations of this release are applied.
-pub async fn is_current(connection: &mut PgConnection) -> sqlx::Result<bool> {
+pub async fn is_current(connection: &mut AdminConnection) -> sqlx::Result<bool> {
     let applied = applied(connection).await?;
     Ok(MIGRATOR.iter().all(|migration| applied.contains(&migration.version)))
 }
@@ -33,7 +33,7 @@ pub async fn status(config: &Config) -> Result<Vec<(&'static Migration, bool)>, 
 }
 
 /// The versions of the applied migrations; empty before the first migration has created their table.
-async fn applied(connection: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
+async fn applied(connection: &mut AdminConnection) -> sqlx::Result<Vec<i64>> {
     let select = sqlx::query_scalar("select version from _sqlx_migrations where success");
     match select.fetch_all(connection).await {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => Ok(Vec::new()),
@@ -60,7 +60,7 @@ pub async fn reset(config: &Config) -> Result<(), Error> {
 }
 
 /// Migrates on the connection that holds the lock, then releases it.
-async fn migrate_on(mut connection: PgConnection) -> Result<(), Error> {
+async fn migrate_on(mut connection: AdminConnection) -> Result<(), Error> {
     let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
     // We hold the lock already; and after a rollback the database may have newer migrations than the release.
     migrator.set_locking(false).set_ignore_missing(true);
@@ -70,7 +70,7 @@ async fn migrate_on(mut connection: PgConnection) -> Result<(), Error> {
 
 /// Polls for the lock: a statement that waits for it would hold a snapshot, which `create index concurrently` would
 /// wait for (a deadlock).
-async fn locked(config: &Config) -> Result<PgConnection, Error> {
+async fn locked(config: &Config) -> Result<AdminConnection, Error> {
     let mut connection = connect(config).await?;
     let asked = async {
         loop {
@@ -87,7 +87,7 @@ async fn locked(config: &Config) -> Result<PgConnection, Error> {
 }
 
 /// Connects; retries for ten seconds, as the server may be starting.
-async fn connect(config: &Config) -> Result<PgConnection, Error> {
+async fn connect(config: &Config) -> Result<AdminConnection, Error> {
     // A queued lock blocks later queries on the table; bound the wait.
     let options = postgres::options(config)?.options([("lock_timeout", "3s")]);
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);

@@ -14,14 +14,20 @@ const LARGE_BODIES: usize = 64;
 pub type App = Arc<Handles>;
 
 /// Handles to attached services, and no data: any process can answer any request.
-#[allow(missing_docs, reason = "each type has its own documentation")]
 pub struct Handles {
+    /// What the environment configured.
     pub config: Config,
+    /// The data.
     pub db: Postgres,
+    /// Sessions and rate limits.
     pub redis: Redis,
+    /// The SMTP server.
     pub mailer: Mailer,
+    /// The S3 bucket.
     pub storage: Storage,
+    /// Hashes passwords.
     pub hasher: Hasher,
+    /// The status of each service.
     pub health: Health,
     /// Permits for large request bodies.
     pub large_bodies: Semaphore,

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{email_address::InvalidEmail, store, tokens};
-use crate::services::postgres::Transaction;
-use crate::{jobs, jobs::Failure, jobs::Job, mail, mail::store::Email, state::App};
+use crate::{jobs, jobs::Failure, jobs::Job, mail, mail::store::Email, services::postgres::Transaction, state::App};
 
 /// The kinds of email, as `outbox_email.kind` stores them.
 pub(super) const SIGN_UP: &str = "sign_up";

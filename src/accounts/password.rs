@@ -9,15 +9,18 @@ static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| include_str!("common_p
 
 /// Why a new password is rejected.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
-#[allow(missing_docs, reason = "its sentence documents a variant")]
 pub enum WeakPassword {
     #[error("must have at least 8 characters")]
+    /// It has fewer than 8 characters.
     TooShort,
     #[error("must have at most 128 characters")]
+    /// It has more than 128 characters.
     TooLong,
     #[error("is among the most common passwords")]
+    /// It is in the list of common passwords.
     Common,
     #[error("must not be the email address")]
+    /// It is the email address, or its local part.
     Email,
 }
 

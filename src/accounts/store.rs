@@ -11,12 +11,16 @@ use super::{email_address::EmailAddress, tokens};
 use crate::{mail, services::postgres::Postgres, services::postgres::Transaction};
 
 /// A person who can sign in, unless an operator has disabled the account.
-#[allow(missing_docs, reason = "the fields are columns")]
 pub struct Account {
+    /// Public.
     pub id: Uuid,
+    /// Confirmed, in lower case.
     pub email: String,
+    /// Argon2id, in PHC format.
     pub password_hash: String,
+    /// By an operator.
     pub disabled: bool,
+    /// When the email was confirmed.
     pub created_at: OffsetDateTime,
 }
 

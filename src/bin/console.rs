@@ -2,11 +2,11 @@
 
 use std::{io, io::IsTerminal, io::Write, process::ExitCode};
 
-use app::{admin, admin::Error, services::postgres};
+use app::{admin, admin::Error, services::postgres, services::postgres::AdminConnection};
 use clap::Parser;
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor, PgConnection, Row, SqlSafeStr, Statement};
+use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor, Row, SqlSafeStr, Statement};
 
 /// Runs SQL from stdin, one statement per line, and prints the rows tab-separated.
 #[derive(Parser)]
@@ -18,7 +18,7 @@ struct Args {
 
 fn main() -> ExitCode {
     admin::run(async |args: Args, config| {
-        let mut connection = PgConnection::connect_with(&postgres::options(&config)?).await?;
+        let mut connection = AdminConnection::connect_with(&postgres::options(&config)?).await?;
         let interactive = io::stdin().is_terminal();
         let mut lines = io::stdin().lines();
         loop {
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     })
 }
 
-async fn execute(connection: &mut PgConnection, sql: &str, write: bool) -> Result<(), Error> {
+async fn execute(connection: &mut AdminConnection, sql: &str, write: bool) -> Result<(), Error> {
     if sql.is_empty() {
         return Ok(());
     }
@@ -54,7 +54,7 @@ async fn execute(connection: &mut PgConnection, sql: &str, write: bool) -> Resul
 }
 
 /// The simple query protocol returns values of any type as text.
-async fn print(connection: &mut PgConnection, sql: &str, header: &str) -> Result<(), Error> {
+async fn print(connection: &mut AdminConnection, sql: &str, header: &str) -> Result<(), Error> {
     if !header.is_empty() {
         println!("{header}");
     }

@@ -2,11 +2,11 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use app::services::{postgres, redis::Redis, s3::Storage, smtp::Mailer, tls};
+use app::services::{postgres, postgres::AdminConnection, redis::Redis, s3::Storage, smtp::Mailer, tls};
 use app::{admin, admin::Error, config::Config, schema};
 use clap::Parser;
 use serde::Serialize;
-use sqlx::{Connection, PgConnection};
+use sqlx::Connection;
 use tokio::time::timeout;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -101,7 +101,7 @@ fn public_url(config: &Config) -> Check {
 }
 
 async fn database(config: &Config) -> Result<(), Error> {
-    let mut connection = PgConnection::connect_with(&postgres::options(config)?).await?;
+    let mut connection = AdminConnection::connect_with(&postgres::options(config)?).await?;
     match schema::is_current(&mut connection).await? {
         true => Ok(()),
         false => Err(PENDING.into()),

@@ -8,46 +8,47 @@ use serde::{Deserialize, Deserializer, de::Error};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
-/// The format of log lines: one JSON object per line for a log router, or text for a terminal.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the names say it")]
 pub enum LogFormat {
+    /// One JSON object per line, for a log router.
     Json,
+    /// For a person at a terminal.
     Text,
 }
 
 /// Deserializes text and parses it with `parse`.
-fn parse_with<'de, D: Deserializer<'de>, T>(deserializer: D, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, D::Error> {
-    parse(&String::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("rejected"))
+fn parsing<'de, D: Deserializer<'de>, T>(from: D, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, D::Error> {
+    parse(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("rejected"))
 }
 
 pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr>(from: D) -> Result<T, D::Error> {
-    parse_with(from, |text| text.parse().ok())
+    parsing(from, |text| text.parse().ok())
 }
 
 /// A number within bounds.
 pub(super) fn number<'de, D: Deserializer<'de>, N: TryFrom<u32>, const MIN: u32, const MAX: u32>(
     from: D,
 ) -> Result<N, D::Error> {
-    parse_with(from, |text| N::try_from(text.parse().ok().filter(|number| (MIN..=MAX).contains(number))?).ok())
+    parsing(from, |text| N::try_from(text.parse().ok().filter(|number| (MIN..=MAX).contains(number))?).ok())
 }
 
 /// Filter directives of tracing-subscriber, except a bare word that is no level: it would read the typo `inof` as a
 /// target, and log nothing else.
 pub(super) fn directives<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let known = |directive: &str| directive.contains('=') || directive.trim().parse::<LevelFilter>().is_ok();
-    parse_with(from, |text| (text.split(',').all(known) && text.parse::<Targets>().is_ok()).then(|| text.to_owned()))
+    parsing(from, |text| (text.split(',').all(known) && text.parse::<Targets>().is_ok()).then(|| text.to_owned()))
 }
 
 /// Networks in CIDR notation, separated by commas.
 pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
-    parse_with(from, |text| text.split(',').map(|network| network.trim().parse().ok()).collect())
+    parsing(from, |text| text.split(',').map(|network| network.trim().parse().ok()).collect())
 }
 
 /// An origin: `http` or `https`, a host, an optional port, and nothing else.
 pub(super) fn origin<'de, D: Deserializer<'de>>(from: D) -> Result<Url, D::Error> {
-    parse_with(from, |text| {
+    parsing(from, |text| {
         let url = url(text, ["http", "https"])?;
         let credentials = !url.username().is_empty() || url.password().is_some();
         let rest = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
@@ -87,7 +88,7 @@ pub(super) fn otlp<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>,
 fn service<'de, D: Deserializer<'de>>(
     from: D, schemes: [&str; 2], check: impl FnOnce(&Url) -> bool,
 ) -> Result<Secret, D::Error> {
-    parse_with(from, |text| check(&url(text, schemes)?).then(|| Secret::from(text)))
+    parsing(from, |text| check(&url(text, schemes)?).then(|| Secret::from(text)))
 }
 
 fn url(text: &str, schemes: [&str; 2]) -> Option<Url> {

@@ -7,8 +7,7 @@ use axum::{extract::FromRequestParts, http::HeaderMap, http::HeaderName, http::h
 use super::problem::Problem;
 
 /// The response to an `If-Match` that does not match.
-pub const PRECONDITION_FAILED: Problem =
-    Problem::Rejected(412, "precondition-failed", "The resource has changed. Please load it again.");
+pub const OUTDATED: Problem = Problem::Rejected(412, "precondition-failed", "It has changed. Please load it again.");
 
 /// The strong ETag of a version.
 pub fn etag(version: i64) -> String {

@@ -1,4 +1,5 @@
 //! Extractors whose rejections are problems. They replace those of axum, which `clippy.toml` disallows.
+#![allow(clippy::disallowed_types, reason = "they wrap those of axum")]
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -36,7 +37,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
-    #[allow(clippy::disallowed_types, reason = "only its extractor has other errors")]
     fn into_response(self) -> Response {
         axum::Json(self.0).into_response()
     }
@@ -56,12 +56,12 @@ fn rejection(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
         return Problem::BadRequest(NOT_JSON.into());
     }
     let (text, path) = (error.inner().to_string(), error.path().to_string());
-    let known = [("missing", "is required"), ("duplicate", "is given twice"), ("unknown", "is not known")];
+    let known = [("missing", "is required"), ("duplicate", "is given twice"), ("unknown", "is unknown")];
     let about = known.iter().find(|(kind, _)| text.strip_prefix(kind).is_some_and(|rest| rest.starts_with(" field `")));
     // The path of these errors ends at the object: the name of the field is only in the text.
     let (name, message) = match about {
         Some((_, message)) => (text.split('`').nth(1).unwrap_or_default(), *message),
-        None => (if path == "." { "body" } else { &path }, "is of the wrong type"),
+        None => (if path == "." { "body" } else { &path }, "has the wrong type"),
     };
     Problem::field(name.chars().take(100).collect::<String>(), message)
 }
@@ -69,7 +69,6 @@ fn rejection(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
 /// The parameters of the path.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Problem))]
-#[allow(clippy::disallowed_types, reason = "its rejections become problems")]
 pub struct Path<T>(pub T);
 
 impl From<PathRejection> for Problem {

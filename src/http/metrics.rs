@@ -65,7 +65,7 @@ async fn scrape(app: &App) -> prometheus::Result<String> {
         && let Ok(depth) = jobs::admin::depth(&app.db).await
     {
         set(Opts::new("jobs_ready", "Jobs that are due and not running."), depth.ready as f64)?;
-        set(Opts::new("jobs_oldest_ready_seconds", "Seconds that the oldest of them has been due."), depth.oldest_ready_seconds)?;
+        set(Opts::new("jobs_oldest_ready_seconds", "Seconds since the oldest is due."), depth.oldest_ready_seconds)?;
         set(Opts::new("jobs_dead", "Dead jobs."), depth.dead as f64)?;
     }
     let families = [prometheus::gather(), registry.gather()].concat();

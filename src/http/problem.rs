@@ -8,31 +8,44 @@ use crate::{context, hasher};
 
 /// Why a request failed. A `String` here is a cause, which is logged and never sent, except that of `BadRequest`.
 #[derive(Debug)]
-#[allow(missing_docs, reason = "its sentence documents a variant")]
 pub enum Problem {
+    /// No such route or resource.
     NotFound,
+    /// The route has other methods.
     MethodNotAllowed,
+    /// There is no valid session.
     SignedOut,
+    /// Sign-in failed.
     WrongCredentials,
+    /// A signed-in account gave a wrong password.
     WrongPassword,
+    /// A browser sent it from another site (CSRF).
     CrossOrigin,
+    /// The request cannot be parsed.
     BadRequest(String),
+    /// The content type of the body is not accepted.
     UnsupportedMediaType(&'static str),
+    /// The body is too large.
     TooLarge,
+    /// The body took too long.
     BodyTimeout,
     /// The field of the body, and the message for people.
     Invalid(String, String),
     /// A domain's own problem: its status, the last part of its type, its detail.
     Rejected(u16, &'static str, &'static str),
+    /// The token of a link is unknown, used or expired.
     InvalidToken,
     /// The seconds to wait.
     RateLimited(u64),
+    /// A queue is full.
     Busy,
     /// A service that the request needs is unreachable.
     Unavailable(String),
     /// The process is not ready; with the status of each service.
     NotReady(Value),
+    /// The handler took too long.
     Timeout,
+    /// A bug.
     Internal(String),
 }
 

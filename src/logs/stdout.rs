@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 use std::{io, io::Write, os::fd::AsFd, os::fd::BorrowedFd, os::fd::OwnedFd, sync::Mutex, sync::PoisonError};
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fs::{FileType, OFlags, fstat, open};
 use rustix::{event::PollFd, event::PollFlags, event::Timespec, event::poll, io::Errno, stdio::stdout};
 
 use crate::metrics::LOG_LINES_DROPPED;
@@ -140,7 +140,7 @@ impl Mode {
 /// Opens the pipe again, for a descriptor with its own O_NONBLOCK flag.
 fn reopen() -> Option<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let own = open("/proc/self/fd/1", flags, Mode::empty()).ok()?;
+    let own = open("/proc/self/fd/1", flags, rustix::fs::Mode::empty()).ok()?;
     // A larger pipe for a slow reader: the most that an unprivileged user may set.
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(&own, 1 << 20);

@@ -5,11 +5,14 @@ use uuid::Uuid;
 use crate::{context, services::postgres::Postgres, services::postgres::Transaction};
 
 /// An email that is not sent yet.
-#[allow(missing_docs, reason = "the fields are columns")]
 pub struct Email {
+    /// Also the local part of the Message-ID.
     pub id: Uuid,
+    /// A name of the domain that sends it.
     pub kind: String,
+    /// Its recipient.
     pub recipient: String,
+    /// The row that it is about.
     pub subject_id: Option<Uuid>,
 }
 

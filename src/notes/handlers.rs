@@ -10,7 +10,7 @@ use super::fields::{Changes, Draft, InvalidField, NewNote};
 use super::params::Params;
 use super::store::{self, Note};
 use crate::http::cursor::{Page, Position};
-use crate::http::etag::{IfMatch, IfNoneMatch, PRECONDITION_FAILED, etag};
+use crate::http::etag::{IfMatch, IfNoneMatch, OUTDATED, etag};
 use crate::http::extract::{Json, Path, Query};
 use crate::http::idempotency::IdempotencyKey;
 use crate::services::postgres::Transaction;
@@ -115,5 +115,5 @@ pub(super) async fn destroy(
 /// The problem when no row was changed: the note does not exist, or has another version.
 async fn not_changed(app: &App, account_id: Uuid, id: Uuid) -> Result<Problem> {
     let found = store::find(&app.db, account_id, id).await?;
-    Ok(found.map_or(Problem::NotFound, |_| PRECONDITION_FAILED))
+    Ok(found.map_or(Problem::NotFound, |_| OUTDATED))
 }

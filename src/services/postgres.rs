@@ -1,5 +1,6 @@
 //! Postgres: a pool with a client-side timeout on every statement, as `statement_timeout` does not fire when the server
 //! is gone. Stores accept only the executors [`Postgres`] and [`Transaction`], so no query is without a timeout.
+#![allow(clippy::disallowed_types, reason = "the handle wraps them")]
 
 use std::sync::{Arc, atomic::AtomicBool, atomic::AtomicI64, atomic::Ordering};
 use std::{io, io::ErrorKind::TimedOut, pin::pin, str::FromStr, time::Duration, time::Instant};
@@ -95,12 +96,12 @@ impl Postgres {
             // sqlx pings released connections without a timeout, so ping first, with one, while Postgres is suspect.
             .after_release(move |connection, _| {
                 let suspect = releasing.is_suspect(0);
-                Box::pin(async move { Ok(!suspect || answers(connection).await) })
+                Box::pin(async move { Ok(!suspect || responds(connection).await) })
             })
             // A connection that was idle while Postgres was down may be dead.
             .before_acquire(move |connection, idle| {
                 let suspect = acquiring.is_suspect(idle.idle_for.as_millis() as i64);
-                Box::pin(async move { Ok(!suspect || answers(connection).await) })
+                Box::pin(async move { Ok(!suspect || responds(connection).await) })
             })
             // Shorter than the client's timeout: else a statement that the client gave up could still take effect. A
             // pooler must ignore this start-up option.
@@ -148,6 +149,9 @@ impl Postgres {
     }
 }
 
+/// A connection without timeouts, for migrations and admin tasks.
+pub type AdminConnection = PgConnection;
+
 /// A transaction. Rolled back on drop.
 #[derive(Debug)]
 pub struct Transaction {
@@ -163,10 +167,10 @@ impl Transaction {
     }
 }
 
-type Fetched = Either<PgQueryResult, PgRow>;
+type Item = Either<PgQueryResult, PgRow>;
 
 /// Buffers all rows before the stream starts: the timeout is for the whole result.
-fn buffered<'e>(rows: impl Future<Output = sqlx::Result<Vec<Fetched>>> + Send + 'e) -> BoxStream<'e, sqlx::Result<Fetched>> {
+fn buffered<'e>(rows: impl Future<Output = sqlx::Result<Vec<Item>>> + Send + 'e) -> BoxStream<'e, sqlx::Result<Item>> {
     stream::once(rows).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
 }
 
@@ -176,7 +180,7 @@ macro_rules! executor {
         impl<'c> Executor<'c> for $type {
             type Database = sqlx::Postgres;
 
-            fn fetch_many<'e, 'q: 'e, E>($self, query: E) -> BoxStream<'e, sqlx::Result<Fetched>>
+            fn fetch_many<'e, 'q: 'e, E>($self, query: E) -> BoxStream<'e, sqlx::Result<Item>>
             where 'c: 'e, E: 'q + Execute<'q, sqlx::Postgres> {
                 buffered($timeout($inner.fetch_many(query).try_collect()))
             }

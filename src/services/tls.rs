@@ -3,6 +3,7 @@
 use rustls::{RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
 
 use super::Error;
+use crate::config::variable;
 
 /// The certificate bundles of common systems.
 const BUNDLES: [&str; 4] = [
@@ -21,9 +22,8 @@ pub fn install_crypto() {
 /// The root certificates as PEM: the system's, and those of `SSL_CERT_FILE`.
 /// Errors: `SSL_CERT_FILE` is set, but is not a readable file with certificates.
 pub fn roots() -> Result<Vec<u8>, Error> {
-    let system = BUNDLES.iter().find_map(|path| std::fs::read(path).ok());
-    let system = system.unwrap_or_default();
-    match std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+    let system = BUNDLES.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
+    match variable("SSL_CERT_FILE") {
         Some(path) => with_private(system, std::fs::read(path)),
         None => Ok(system),
     }

@@ -7,8 +7,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::store::{self, Session};
-use super::{CurrentAccount, cookie};
+use super::{CurrentAccount, cookie, store, store::Session};
 use crate::http::{Result, cursor::Page, extract::Json, extract::Path, problem::Problem};
 use crate::{config::Config, state::App};
 

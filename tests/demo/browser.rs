@@ -20,7 +20,7 @@ pub struct Browser {
 
 impl Browser {
     /// Starts a browser that resolves `http://app.localhost` to a port of this machine.
-    pub async fn before(port: u16) -> Self {
+    pub async fn start(port: u16) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let driver = Chromedriver::start();
         let rules = format!("--host-resolver-rules=MAP app.localhost 127.0.0.1:{port}");

@@ -1,4 +1,5 @@
 //! The demo: its notes API, and its page in real browsers.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests connect to Postgres directly")]
 
 mod browser;
 mod docs;

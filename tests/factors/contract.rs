@@ -83,7 +83,9 @@ fn every_reference_in_the_contract_resolves() {
             assert!(target.is_some(), "{reference} does not exist");
         }
         let array = value.as_array().into_iter().flatten();
-        array.chain(value.as_object().into_iter().flat_map(|object| object.values())).for_each(|inner| check(contract, inner));
+        array
+            .chain(value.as_object().into_iter().flat_map(|object| object.values()))
+            .for_each(|inner| check(contract, inner));
     }
     let contract = contract::committed();
     check(&contract, &contract);

@@ -28,10 +28,10 @@ async fn every_error_is_a_problem_document() {
 async fn a_problem_names_the_field_and_not_its_value() {
     let web = Deploy::detached().listening_web().await;
     let bodies = [
-        (json!({ "email": 4711 }), "email", "is of the wrong type"),
-        (json!({ "email": ["4711"] }), "email", "is of the wrong type"),
+        (json!({ "email": 4711 }), "email", "has the wrong type"),
+        (json!({ "email": ["4711"] }), "email", "has the wrong type"),
         (json!({}), "email", "is required"),
-        (json!({ "email": "ada@example.com", "admin": 4711 }), "admin", "is not known"),
+        (json!({ "email": "ada@example.com", "admin": 4711 }), "admin", "is unknown"),
         (json!({ "email": "4711" }), "email", "is not an email address"),
     ];
     for (body, field, message) in bodies {

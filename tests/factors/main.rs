@@ -1,4 +1,5 @@
 //! Black-box tests of the built programs, one group per factor.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests connect to Postgres directly")]
 
 mod accounts;
 mod contract;
