@@ -36,7 +36,7 @@ pub(crate) struct Credentials {
     pub(crate) password: String,
 }
 
-/// Signs up. The work is the same for a taken email: the worker decides which email to send.
+/// Signs up. The response does not reveal whether the email has an account.
 #[utoipa::path(post, path = "/accounts", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn sign_up(
     State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Credentials>,
@@ -77,7 +77,7 @@ pub(super) struct ResetRequest {
     email: String,
 }
 
-/// Requests a password reset. The work is the same for an unknown email: the worker drops it.
+/// Requests a password reset. The response does not reveal whether the email has an account.
 #[utoipa::path(post, path = "/password-resets", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
 pub(super) async fn request_reset(
     State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<ResetRequest>,

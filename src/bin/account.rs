@@ -11,7 +11,7 @@ const UNKNOWN: &str = "no account has this email";
 /// Creates, disables, enables, erases and signs out accounts.
 #[derive(Parser)]
 enum Command {
-    /// Creates an account without a confirmation; prints a random password.
+    /// Creates an account without confirming its email; prints a random password.
     Create {
         /// The account's email.
         email: EmailAddress,

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor, Row, SqlSafeStr,
 /// Runs SQL from stdin, one statement per line, and prints the rows tab-separated.
 #[derive(Parser)]
 struct Args {
-    /// Allows statements to change the database; the default is a read-only transaction each.
+    /// Allows statements to change the database. By default each runs in a read-only transaction.
     #[arg(long)]
     write: bool,
 }

@@ -16,7 +16,7 @@ enum Command {
         #[arg(long)]
         dead: bool,
     },
-    /// Makes a job, or every dead job, due now, with its attempts reset.
+    /// Runs a job, or every dead job, again now, and resets its attempts.
     #[group(required = true, multiple = false)]
     Retry {
         /// The job's id, from `jobs list`.

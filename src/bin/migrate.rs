@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use app::{admin, schema};
 use clap::Parser;
 
-/// Applies pending migrations. It is safe to run again, and to run several at once.
+/// Applies pending migrations. It is safe to run it again, and from several processes at once.
 #[derive(Parser)]
 struct Args {
     /// Only lists the migrations, and whether each is applied.

@@ -42,8 +42,8 @@ const fn off(name: &'static str, example: &'static str, about: &'static str) -> 
 
 /// All variables, in the order of `.env.example`.
 pub(super) const VARIABLES: &[Variable] = &[
-    default("PORT", "8080", "The port of web, on all addresses; 0 picks a free port and logs it"),
-    required("PUBLIC_URL", "http://localhost:8080", "The public origin, for links, cookie names and CSRF checks"),
+    default("PORT", "8080", "The port that web listens on; 0 picks a free port and logs it"),
+    required("PUBLIC_URL", "http://localhost:8080", "The public origin: for links, cookie names and CSRF"),
     required("DATABASE_URL", "postgres://app:password@localhost:5432/app", "Postgres; ?sslmode=verify-full for TLS"),
     required("REDIS_URL", "redis://:password@localhost:6379/0", "Redis: sessions and rate limits; rediss:// for TLS"),
     required("SMTP_URL", "smtp://user:password@localhost:1025", "SMTP; ?tls=required for STARTTLS, smtps:// for TLS"),
@@ -62,14 +62,14 @@ pub(super) const VARIABLES: &[Variable] = &[
     default("SESSION_MAX_SECONDS", "43200", "Seconds after which any session expires"),
     off("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8", "Networks of trusted proxies (X-Forwarded-For); none when unset"),
     off("METRICS_PORT", "9090", "The port for Prometheus metrics and health checks; closed when unset"),
-    off("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318", "The OTLP endpoint for traces; OTEL_* are supported"),
+    off("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318", "The OTLP endpoint for traces; off when unset"),
     off("ALLOW_RESET", "app", "The name of the database that `reset` may empty; unset, it refuses"),
 ];
 
 /// The text of `.env.example`: every variable with its description; optional ones are commented out.
 pub fn schema() -> String {
     let mut text =
-        String::from("# Every variable that the processes read. This file is what `config schema` prints.\n");
+        "# Required variables with an example. Optional ones are commented out: a default, or an example.\n".to_owned();
     for Variable { name, example, required, about, .. } in VARIABLES {
         let mark = if *required { "" } else { "# " };
         // A shell reads this file: quote values with spaces or special characters.

@@ -51,7 +51,7 @@ struct Email {
     sent_at: Option<OffsetDateTime>,
 }
 
-/// Shows the data. It takes one more round trip to Redis than the session check, and two to Postgres.
+/// Returns the data of the demo page. It takes two round trips to Redis, and two to Postgres.
 #[utoipa::path(get, path = "/live", tag = "demo", security(("session" = [])), responses((status = 200, body = Live)))]
 pub(super) async fn show(State(app): State<App>, current: CurrentAccount) -> Result<Json<Live>> {
     let (sessions, redis_keys) = sessions(&app.redis, &current).await?;

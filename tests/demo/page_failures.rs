@@ -33,10 +33,10 @@ async fn the_page_keeps_working_when_a_web_is_killed() {
     })
     .await;
     browser.shows("#who", &ada.email).await;
-    browser.shows("#burst-result", "One instance is gone, and no request failed.").await;
+    browser.shows("#burst-result", "One instance is gone.").await;
     browser.hides("#steps").await;
     browser.shows("#legend .gone", "last response").await;
-    browser.shows("#alone", "Only one process is running.").await;
+    browser.shows("#alone", "All responses come from one web.").await;
     browser.hides("#kill").await;
     browser.screenshot("killed").await;
     // The balancer returns 503 until its probe of the killed web fails.
@@ -52,7 +52,7 @@ async fn the_page_shows_when_a_service_fails_and_recovers() {
     browser.shows("#ready", "All services are up.").await;
 
     proxy.set(Mode::Refuse).await;
-    browser.shows("#ready", "Degraded. Without Redis sign-in").await;
+    browser.shows("#ready", "Degraded. Without Redis, sign-in").await;
     browser.shows("#services .bad", "down").await;
     browser.fill("#new-note-title", "Not lost").await;
     browser.click("#new-note button").await;
@@ -175,7 +175,7 @@ async fn the_page_explains_how_to_start_a_second_web() {
 
     browser.open(ORIGIN).await;
 
-    browser.shows("#alone", "Only one process is running.").await;
+    browser.shows("#alone", "All responses come from one web.").await;
     browser.hides("#kill").await;
     // A URL with a fragment of the page shows the sign-up form too.
     browser.click("#steps a").await;

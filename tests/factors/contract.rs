@@ -72,7 +72,7 @@ async fn the_served_contract_is_the_committed_one() {
 #[test]
 fn the_committed_contract_matches_the_handlers() {
     let same = contract::committed() == document::document();
-    assert!(same, "openapi.json is outdated, run: cargo run --example openapi >openapi.json");
+    assert!(same, "openapi.json is outdated: run script/generate");
 }
 
 #[test]

@@ -39,7 +39,7 @@ const request = () => {
 };
 
 const DONE = password ? "Your new password is set. You can sign in with it now." : "Your email address is confirmed. You can sign in now.";
-const EXPIRED = "This link has been used or has expired." + (password ? "" : " If you have confirmed already, sign in.");
+const EXPIRED = "This link has been used or has expired." + (password ? "" : " If you have pressed Confirm before, it worked: sign in.");
 
 const rejected = (problem) => {
   if (problem.type === "urn:problem:invalid-token") return finish("bad", EXPIRED);

@@ -60,7 +60,7 @@ export const signedOutForms = ({ go, signedIn }) => {
   wire($("again-form"), async () => {
     if (!lastSignUp) return go("sign-up", "To send another email, type your password again. The link in the first email still works.");
     await signUp(lastSignUp);
-    return "We have sent another email. The links of both work.";
+    return "We have sent another email. Both links work.";
   });
 
   const form = wire($("sign-in-form"), async ({ email, password }) => {
@@ -120,7 +120,7 @@ export const ownerForms = ({ signedOut, devicesChanged }) => {
     await call("PATCH", "accounts/current", { json: { email, current_password } });
     $("change-email").reset();
     devicesChanged();
-    return "We have sent an email to the new email address: open its link to confirm.";
+    return "We have sent an email to the new email address: open its link and press Confirm.";
   });
   wire($("erase"), async ({ current_password }) => {
     await call("DELETE", "accounts/current", { json: { current_password } });

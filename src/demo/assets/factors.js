@@ -56,11 +56,11 @@ const showLive = (body) => {
   showSessions();
   $("keys").textContent = `Redis holds ${count(body.redis_keys, "key")} in total.`;
   const { ready, oldest_ready_seconds, dead } = body.queue;
-  const figures = [["jobs waiting", ready], ["oldest waiting", ready ? clock(oldest_ready_seconds) : "–"], ["dead", dead]];
+  const figures = [["jobs waiting", ready], ["oldest waiting", ready ? clock(oldest_ready_seconds) : "–"], ["dead jobs", dead]];
   $("queue").replaceChildren(...figures.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value)))));
   $("emails").replaceChildren(...body.emails.map(({ kind, created_at, sent_at }) => {
     const took = sent_at && ((new Date(sent_at) - new Date(created_at)) / 1000).toFixed(1);
-    return row(`Email: ${kind.replaceAll("_", " ")}, ${ago(created_at)}`, sent_at ? `sent in ${took} s` : "waiting", sent_at && "good");
+    return row(`Email “${kind.replaceAll("_", " ")}”, ${ago(created_at)}`, sent_at ? `sent in ${took} s` : "waiting", sent_at && "good");
   }));
   handlers.sessions(body.sessions);
 };
@@ -98,7 +98,7 @@ const showRelease = (by) => {
 const NAMES = { postgres: "Postgres", redis: "Redis", mail: "Mail", storage: "Storage", process: "This process" };
 /** What does not work without a service. */
 const WITHOUT = {
-  redis: "Without Redis sign-in and everything that needs a session fails; no session is lost.",
+  redis: "Without Redis, sign-in and all requests with a session fail; no session is lost.",
   mail: "Without mail, emails wait in the queue; everything else works.",
   storage: "Without storage, images fail; everything else works.",
 };

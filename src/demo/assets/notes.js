@@ -25,7 +25,7 @@ const showCount = () => {
   const more = cursor ? ", and there are more" : "";
   $("more").hidden = !cursor;
   if (shown) $("found").textContent = query ? `${count(shown, "note")} with “${query}”${more}` : `${count(shown, "note")}${more}`;
-  else $("found").textContent = query ? `No notes found for “${query}”. The search matches whole words, and the last one by its beginning.` : "No notes yet.";
+  else $("found").textContent = query ? `No notes found for “${query}”. The search finds whole words; the last word may be incomplete.` : "No notes yet.";
   // During a search only the results are shown.
   $("new").hidden = Boolean(query);
   $("all").hidden = !query;

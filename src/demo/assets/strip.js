@@ -102,7 +102,7 @@ export const burst = async (total, probe) => {
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   const failed = total - good.length;
   const survived = !failed && by < instances.size;
-  result.textContent = `${good.length} responses from ${count(by, "instance")}, ${failed || "none"} failed, in ${seconds} s.${survived ? " One instance is gone, and no request failed." : ""}`;
+  result.textContent = `${good.length} responses from ${count(by, "instance")}, ${failed || "none"} failed, in ${seconds} s.${survived ? " One instance is gone." : ""}`;
   result.ariaBusy = "false";
   return survived;
 };

@@ -1,4 +1,5 @@
 //! The test harness: every test has its own deploy and uses it only from outside.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it connects to Postgres directly")]
 
 pub mod balancer;
 pub mod client;
