@@ -45,7 +45,7 @@ pub enum Problem {
     NotReady(Value),
     /// The handler took too long.
     Timeout,
-    /// A bug.
+    /// An unexpected error.
     Internal(String),
 }
 
