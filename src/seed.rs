@@ -11,9 +11,7 @@ pub const EMAIL: &str = "demo@example.com";
 /// Errors: the password is too weak, or a service is unreachable.
 pub async fn seed(config: &Config, password: String) -> Result<bool, Box<dyn Error>> {
     let mut tx = Postgres::new(config)?.begin().await?;
-    let Some(account) = accounts::create(&mut tx, &EMAIL.parse()?, password).await? else {
-        return Ok(false);
-    };
+    let Some(account) = accounts::create(&mut tx, &EMAIL.parse()?, password).await? else { return Ok(false) };
     domains::seed(&mut tx, config, account).await?;
     tx.commit().await?;
     Ok(true)

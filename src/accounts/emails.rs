@@ -35,9 +35,7 @@ impl Job for SendAccountEmail {
     const NAME: &'static str = "send_account_email";
 
     async fn run(self, app: App) -> Result<(), Failure> {
-        let Some(email) = mail::store::find_unsent(&app.db, self.email).await? else {
-            return Ok(());
-        };
+        let Some(email) = mail::store::find_unsent(&app.db, self.email).await? else { return Ok(()) };
         match content(&app, &email).await? {
             Some((template, link)) => mail::deliver(&app, &email, template, &link).await,
             None => Ok(mail::store::delete(&app.db, email.id).await?),

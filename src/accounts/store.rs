@@ -140,9 +140,7 @@ pub async fn set_disabled(tx: &mut Transaction, email: &EmailAddress, disabled: 
 /// Erases an account with all its rows, and every row with its email.
 pub async fn erase(tx: &mut Transaction, id: Uuid) -> sqlx::Result<()> {
     let account = sqlx::query_scalar!("delete from account where id = $1 returning email", id);
-    let Some(email) = account.fetch_optional(&mut *tx).await? else {
-        return Ok(());
-    };
+    let Some(email) = account.fetch_optional(&mut *tx).await? else { return Ok(()) };
     mail::store::delete_to(tx, &email).await?;
     delete_sign_ups(tx, &email).await
 }

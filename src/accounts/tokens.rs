@@ -28,9 +28,7 @@ pub(super) async fn mint_reset(db: &Postgres, email: &Email) -> sqlx::Result<Opt
         "select id from account where email = $1 and disabled_at is null for update",
         email.recipient,
     );
-    let Some(account) = account.fetch_optional(&mut tx).await? else {
-        return Ok(None);
-    };
+    let Some(account) = account.fetch_optional(&mut tx).await? else { return Ok(None) };
     let owned = sqlx::query!("update outbox_email set account_id = $2 where id = $1", email.id, account);
     owned.execute(&mut tx).await?;
     delete_resets(&mut tx, account, Some(email.id)).await?;

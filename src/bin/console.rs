@@ -26,9 +26,7 @@ fn main() -> ExitCode {
                 print!("=> ");
                 io::stdout().flush()?;
             }
-            let Some(line) = lines.next().transpose()? else {
-                return Ok(String::new());
-            };
+            let Some(line) = lines.next().transpose()? else { return Ok(String::new()) };
             match execute(&mut connection, line.trim(), args.write).await {
                 Err(error) if interactive => eprintln!("error: {error}"),
                 result => result?,

@@ -102,8 +102,5 @@ fn public_url(config: &Config) -> Check {
 
 async fn database(config: &Config) -> Result<(), Error> {
     let mut connection = AdminConnection::connect_with(&postgres::options(config)?).await?;
-    match schema::is_current(&mut connection).await? {
-        true => Ok(()),
-        false => Err(PENDING.into()),
-    }
+    if schema::is_current(&mut connection).await? { Ok(()) } else { Err(PENDING.into()) }
 }

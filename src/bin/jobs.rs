@@ -43,10 +43,8 @@ fn main() -> ExitCode {
                 0 if id.is_some() => Err(NOT_FOUND.into()),
                 count => Ok(format!("jobs due now: {count}")),
             },
-            Command::Discard { id } => match jobs::discard(&db, id).await? {
-                true => Ok("discarded".into()),
-                false => Err(NOT_FOUND.into()),
-            },
+            Command::Discard { id } if jobs::discard(&db, id).await? => Ok("discarded".into()),
+            Command::Discard { .. } => Err(NOT_FOUND.into()),
         }
     })
 }

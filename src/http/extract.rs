@@ -118,9 +118,7 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: impl Fn(IpAddr) -> bool) -
             if !trusted(client) {
                 return client;
             }
-            let Some(ip) = address(hop.trim()) else {
-                return client;
-            };
+            let Some(ip) = address(hop.trim()) else { return client };
             client = ip.to_canonical();
         }
     }

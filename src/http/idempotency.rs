@@ -26,9 +26,7 @@ impl IdempotencyKey {
     /// Finds what the account created with this key in the last 24 hours. The caller must have locked the account, so
     /// that a key is used once. Errors: the key was used for a request with another `hash`.
     pub async fn find(&self, tx: &mut Transaction, account_id: Uuid, hash: &[u8]) -> Result<Option<Created>> {
-        let Some(key) = &self.0 else {
-            return Ok(None);
-        };
+        let Some(key) = &self.0 else { return Ok(None) };
         let expired = sqlx::query!(
             "delete from idempotency_key where account_id = $1 and created_at < now() - interval '24 hours'",
             account_id,
@@ -50,9 +48,7 @@ impl IdempotencyKey {
     pub async fn insert(
         &self, tx: &mut Transaction, account_id: Uuid, hash: &[u8], resource_id: Uuid,
     ) -> sqlx::Result<()> {
-        let Some(key) = &self.0 else {
-            return Ok(());
-        };
+        let Some(key) = &self.0 else { return Ok(()) };
         let key = sqlx::query!(
             "insert into idempotency_key (account_id, key, hash, resource_id) values ($1, $2, $3, $4)",
             account_id,
@@ -69,9 +65,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let mut lines = parts.headers.get_all(NAME).into_iter();
-        let Some(key) = lines.next() else {
-            return Ok(Self(None));
-        };
+        let Some(key) = lines.next() else { return Ok(Self(None)) };
         let visible = key.as_bytes().iter().all(u8::is_ascii_graphic);
         if !visible || !(1..=255).contains(&key.len()) || lines.next().is_some() {
             let sentence = "The Idempotency-Key must be one of 1 to 255 visible ASCII characters.";

@@ -13,9 +13,7 @@ const CONNECTIONS: usize = 64;
 /// Serves `/metrics` and the health routes on `METRICS_PORT`, if it is set, until the process exits, so that probes see
 /// it drain. Errors: the port cannot be bound.
 pub async fn serve(app: &App, stop: &CancellationToken) -> server::Result<()> {
-    let Some(port) = app.config.metrics_port else {
-        return Ok(());
-    };
+    let Some(port) = app.config.metrics_port else { return Ok(()) };
     metrics::start()?;
     let listener = server::bind(port).await?;
     tracing::info!(port = listener.local_addr()?.port(), "serving metrics");

@@ -41,10 +41,11 @@ impl Lease {
     pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         // Checked before each poll: after a SIGCONT the work must not continue.
-        let leased = poll_fn(|context| match self.is_expired() {
-            true => Poll::Ready(None),
-            false => work.as_mut().poll(context).map(Some),
-        });
+        let leased = poll_fn(
+            |context| {
+                if self.is_expired() { Poll::Ready(None) } else { work.as_mut().poll(context).map(Some) }
+            },
+        );
         self.lost.run_until_cancelled(leased).await.flatten()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, atomic::AtomicBool, atomic::AtomicI64, atomic::Ordering};
 use std::{io, io::ErrorKind::TimedOut, pin::pin, str::FromStr, time::Duration, time::Instant};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream, stream::BoxStream};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgSslMode, PgStatement, PgTypeInfo};
 use sqlx::{Connection, Describe, Either, Execute, Executor, PgConnection, PgPool, SqlStr};
 use tokio::time::timeout;
@@ -20,6 +21,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(1);
 const PROBE_TIMEOUT: Duration = Duration::from_millis(750);
 /// How long connections stay suspect after a statement without a response.
 const SUSPECT_MS: i64 = 10_000;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The handle to Postgres. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -92,6 +94,7 @@ impl Postgres {
             // The health probe has one more connection.
             .max_connections(config.database_pool_size.saturating_sub(1).max(1))
             .acquire_timeout(QUERY_TIMEOUT)
+            .idle_timeout(IDLE_TIMEOUT)
             .test_before_acquire(false)
             // sqlx pings released connections without a timeout, so ping first, with one, while Postgres is suspect.
             .after_release(move |connection, _| {
@@ -111,7 +114,7 @@ impl Postgres {
 
     /// Begins a transaction; each of its statements has the timeout of a query. Errors: there is no connection.
     pub async fn begin(&self) -> sqlx::Result<Transaction> {
-        let inner = self.timeout(self.pool.begin()).await?;
+        let inner = self.state.timeout(self.limit(), self.pool.begin()).await?;
         Ok(Transaction { inner, state: self.state.clone(), limit: QUERY_TIMEOUT })
     }
 
@@ -143,9 +146,16 @@ impl Postgres {
         self.pool.close().await;
     }
 
-    async fn timeout<T>(&self, query: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-        let refuses = self.state.refuses.load(Ordering::Relaxed);
-        self.state.timeout(if refuses { REFUSED_TIMEOUT } else { QUERY_TIMEOUT }, query).await
+    /// A connection of the pool. `try_acquire` skips `before_acquire`, and saves the large future of `acquire`.
+    async fn connection(&self) -> sqlx::Result<PoolConnection<sqlx::Postgres>> {
+        // sqlx closes idle connections at an interval of the timeout: one may be idle for twice as long.
+        let suspect = self.state.is_suspect(2 * IDLE_TIMEOUT.as_millis() as i64);
+        let idle = if suspect { None } else { self.pool.try_acquire() };
+        if let Some(connection) = idle { Ok(connection) } else { Box::pin(self.pool.acquire()).await }
+    }
+
+    fn limit(&self) -> Duration {
+        if self.state.refuses.load(Ordering::Relaxed) { REFUSED_TIMEOUT } else { QUERY_TIMEOUT }
     }
 }
 
@@ -174,37 +184,37 @@ fn buffered<'e>(rows: impl Future<Output = sqlx::Result<Vec<Item>>> + Send + 'e)
     stream::once(rows).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
 }
 
-/// Implements `Executor` of sqlx by `$inner`, with `$timeout`.
+/// Implements `Executor` of sqlx by `$connection`, with the timeout `$limit`.
 macro_rules! executor {
-    ($type:ty, $self:ident, $timeout:expr, $inner:expr) => {
+    ($type:ty, $self:ident, $limit:expr, $connection:expr) => {
         impl<'c> Executor<'c> for $type {
             type Database = sqlx::Postgres;
 
             fn fetch_many<'e, 'q: 'e, E>($self, query: E) -> BoxStream<'e, sqlx::Result<Item>>
             where 'c: 'e, E: 'q + Execute<'q, sqlx::Postgres> {
-                buffered($timeout($inner.fetch_many(query).try_collect()))
+                buffered($self.state.timeout($limit, async { $connection.fetch_many(query).try_collect().await }))
             }
 
             fn fetch_optional<'e, 'q: 'e, E>($self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
             where 'c: 'e, E: 'q + Execute<'q, sqlx::Postgres> {
-                $timeout($inner.fetch_optional(query)).boxed()
+                $self.state.timeout($limit, async { $connection.fetch_optional(query).await }).boxed()
             }
 
             fn prepare_with<'e>($self, sql: SqlStr, types: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
             where 'c: 'e {
-                $timeout($inner.prepare_with(sql, types)).boxed()
+                $self.state.timeout($limit, async { $connection.prepare_with(sql, &*types).await }).boxed()
             }
 
             fn describe<'e>($self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<sqlx::Postgres>>>
             where 'c: 'e {
-                $timeout($inner.describe(sql)).boxed()
+                $self.state.timeout($limit, async { $connection.describe(sql).await }).boxed()
             }
         }
     };
 }
 
-executor!(&'c Postgres, self, |query| self.timeout(query), self.pool);
-executor!(&'c mut Transaction, self, |query| self.state.timeout(self.limit, query), self.inner);
+executor!(&'c Postgres, self, self.limit(), self.connection().await?);
+executor!(&'c mut Transaction, self, self.limit, self.inner);
 
 /// Probes Postgres for health, and updates the state of [`Postgres`].
 pub struct Probe {
