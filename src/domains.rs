@@ -25,7 +25,7 @@ pub fn jobs() -> Vec<Task> {
 }
 
 /// The demo data that `seed` adds to its account.
-#[allow(unused_variables, reason = "no domain may have demo data")]
+#[allow(unused_variables, reason = "a project may have no domain with demo data")]
 pub async fn seed(tx: &mut Transaction, config: &Config, account: Uuid) -> Result<(), Box<dyn Error>> {
     notes::seed(tx, config, account).await?; // demo:
     Ok(())

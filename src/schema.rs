@@ -41,13 +41,14 @@ async fn applied(connection: &mut AdminConnection) -> sqlx::Result<Vec<i64>> {
     }
 }
 
-/// Applies pending migrations. Safe to run concurrently: one migrates, the others wait for up to 30 seconds.
-pub async fn migrate(config: &Config) -> Result<(), Error> {
+/// Applies pending migrations, and returns their number. Safe to run concurrently: one migrates, the others wait for up
+/// to 30 seconds.
+pub async fn migrate(config: &Config) -> Result<usize, Error> {
     migrate_on(locked(config).await?).await
 }
 
-/// Empties and migrates the database, if `ALLOW_RESET` is its name.
-pub async fn reset(config: &Config) -> Result<(), Error> {
+/// Empties and migrates the database, if `ALLOW_RESET` is its name. Returns the number of migrations.
+pub async fn reset(config: &Config) -> Result<usize, Error> {
     let options = postgres::options(config)?;
     let name = options.get_database().unwrap_or(options.get_username());
     if config.allow_reset.as_deref() != Some(name) {
@@ -60,12 +61,14 @@ pub async fn reset(config: &Config) -> Result<(), Error> {
 }
 
 /// Migrates on the connection that holds the lock, then releases it.
-async fn migrate_on(mut connection: AdminConnection) -> Result<(), Error> {
+async fn migrate_on(mut connection: AdminConnection) -> Result<usize, Error> {
+    let before = applied(&mut connection).await?;
     let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
     // We hold the lock already; and after a rollback the database may have newer migrations than the release.
     migrator.set_locking(false).set_ignore_missing(true);
     migrator.run_direct(None, &mut connection, false).await?;
-    Ok(connection.close().await?)
+    connection.close().await?;
+    Ok(MIGRATOR.iter().filter(|migration| !before.contains(&migration.version)).count())
 }
 
 /// Polls for the lock: a statement that waits for it would hold a snapshot, which `create index concurrently` would
@@ -94,7 +97,7 @@ async fn connect(config: &Config) -> Result<AdminConnection, Error> {
     let connection = pool.connect_lazy_with(options).acquire().await;
     let connection = connection.map_err(|error| match error {
         sqlx::Error::PoolTimedOut => "DATABASE_URL: connecting to Postgres timed out".to_owned(),
-        error => format!("DATABASE_URL: connecting to Postgres failed: {error}"),
+        error => format!("DATABASE_URL: connecting to Postgres failed: {}", postgres::message(error)),
     });
     Ok(connection?.detach())
 }

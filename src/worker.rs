@@ -12,6 +12,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     let grace = Duration::from_secs(app.config.shutdown_grace_seconds.saturating_sub(5).min(10));
     let ended = async {
         stop.cancelled().await;
+        tracing::info!("stopping");
         // Reserves the time to export the last spans.
         sleep_until(shutdown::deadline(&app) - traces::STOP_LIMIT).await;
     };
@@ -20,7 +21,7 @@ pub async fn run(app: App, stop: CancellationToken) {
         app.db.close().await;
     };
     tokio::select! {
-        () = worked => {}
+        () = worked => tracing::info!("stopped"),
         () = ended => tracing::warn!("grace period over: running jobs aborted"),
     }
     traces::stop(traces::STOP_LIMIT).await;

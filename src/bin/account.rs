@@ -20,13 +20,25 @@ enum Command {
         password: bool,
     },
     /// Signs an account out everywhere and disables sign-in.
-    Disable { email: EmailAddress },
+    Disable {
+        /// The account's email.
+        email: EmailAddress,
+    },
     /// Enables sign-in of a disabled account.
-    Enable { email: EmailAddress },
+    Enable {
+        /// The account's email.
+        email: EmailAddress,
+    },
     /// Signs an account out everywhere and deletes it with all its data.
-    Erase { email: EmailAddress },
+    Erase {
+        /// The account's email.
+        email: EmailAddress,
+    },
     /// Signs an account out everywhere.
-    SignOut { email: EmailAddress },
+    SignOut {
+        /// The account's email.
+        email: EmailAddress,
+    },
 }
 
 fn main() -> ExitCode {

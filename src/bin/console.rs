@@ -2,7 +2,7 @@
 
 use std::{io, io::IsTerminal, io::Write, process::ExitCode};
 
-use app::{admin, admin::Error, services::postgres, services::postgres::AdminConnection};
+use app::{admin, services::postgres, services::postgres::AdminConnection};
 use clap::Parser;
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
                 io::stdout().flush()?;
             }
             let Some(line) = lines.next().transpose()? else { return Ok(String::new()) };
-            match execute(&mut connection, line.trim(), args.write).await {
+            match execute(&mut connection, line.trim(), args.write).await.map_err(postgres::message) {
                 Err(error) if interactive => eprintln!("error: {error}"),
                 result => result?,
             }
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     })
 }
 
-async fn execute(connection: &mut AdminConnection, sql: &str, write: bool) -> Result<(), Error> {
+async fn execute(connection: &mut AdminConnection, sql: &str, write: bool) -> sqlx::Result<()> {
     if sql.is_empty() {
         return Ok(());
     }
@@ -52,7 +52,7 @@ async fn execute(connection: &mut AdminConnection, sql: &str, write: bool) -> Re
 }
 
 /// The simple query protocol returns values of any type as text.
-async fn print(connection: &mut AdminConnection, sql: &str, header: &str) -> Result<(), Error> {
+async fn print(connection: &mut AdminConnection, sql: &str, header: &str) -> sqlx::Result<()> {
     if !header.is_empty() {
         println!("{header}");
     }

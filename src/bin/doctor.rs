@@ -14,7 +14,6 @@ const CERTIFICATE: &str = "Check that the server's certificate is for the host i
     SSL_CERT_FILE is the file of its CA, unless the system trusts that.";
 const PENDING: &str = "migrations are pending";
 const MIGRATE: &str = "Run `migrate`.";
-const REACH: &str = "Check that it runs at this host and port, and accepts this user and password.";
 const HTTPS: &str = "Use an https origin in production.";
 
 /// Checks the config and every service, and says what to fix.
@@ -35,7 +34,7 @@ struct Check {
     status: &'static str,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<&'static str>,
+    remedy: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -49,7 +48,7 @@ fn main() -> ExitCode {
             println!("{}", serde_json::json!({ "ok": !failed, "checks": checks }));
         } else {
             for Check { variable, status, message, remedy } in &checks {
-                let remedy = remedy.unwrap_or_default();
+                let remedy = remedy.as_deref().unwrap_or_default();
                 println!("{}", format!("{status:8} {variable:13} {message} {remedy}").trim_end());
             }
         }
@@ -85,11 +84,13 @@ async fn check(variable: &'static str, success: &str, probe: impl Future<Output 
     let Err(error) = result.unwrap_or_else(|_| Err("it did not respond in time".into())) else {
         return Check { variable, status: "ok", message: success.into(), remedy: None };
     };
-    let message = format!("{error}.");
+    let message = format!("{}.", error.to_string().trim_end_matches([':', '.', ' ']));
     let remedy = match ["SSL_CERT_FILE", "certificate", PENDING].iter().find(|word| message.contains(**word)) {
-        Some(&PENDING) => MIGRATE,
-        Some(_) => CERTIFICATE,
-        None => REACH,
+        Some(&PENDING) => MIGRATE.to_owned(),
+        Some(_) => CERTIFICATE.to_owned(),
+        None => {
+            format!("Check that a server runs at the host and port of {variable}, and accepts its user and password.")
+        }
     };
     Check { variable, status: "failed", message, remedy: Some(remedy) }
 }
@@ -97,10 +98,10 @@ async fn check(variable: &'static str, success: &str, probe: impl Future<Output 
 fn public_url(config: &Config) -> Check {
     let secure = config.secure();
     let (status, message) = if secure { ("ok", "it is https") } else { ("warning", "it is not https.") };
-    Check { variable: "PUBLIC_URL", status, message: message.into(), remedy: (!secure).then_some(HTTPS) }
+    Check { variable: "PUBLIC_URL", status, message: message.into(), remedy: (!secure).then(|| HTTPS.to_owned()) }
 }
 
 async fn database(config: &Config) -> Result<(), Error> {
-    let mut connection = AdminConnection::connect_with(&postgres::options(config)?).await?;
-    if schema::is_current(&mut connection).await? { Ok(()) } else { Err(PENDING.into()) }
+    let mut connection = AdminConnection::connect_with(&postgres::options(config)?).await.map_err(postgres::message)?;
+    if schema::is_current(&mut connection).await.map_err(postgres::message)? { Ok(()) } else { Err(PENDING.into()) }
 }

@@ -16,8 +16,10 @@ struct Args {
 fn main() -> ExitCode {
     admin::run(async |args: Args, config| {
         if !args.status {
-            schema::migrate(&config).await?;
-            return Ok("the database is up to date".into());
+            return Ok(match schema::migrate(&config).await? {
+                0 => "no pending migrations".to_owned(),
+                count => format!("migrations applied: {count}"),
+            });
         }
         let lines = schema::status(&config).await?.into_iter().map(|(migration, applied)| {
             let state = if applied { "applied" } else { "pending" };

@@ -16,8 +16,14 @@ pub(super) struct Variable {
 impl Variable {
     /// The error message: the variable, its description and an example, without the value.
     pub(super) fn problem(&self, what: &str) -> String {
-        let Self { name, about, example, .. } = self;
-        format!("{name} {what}. {about}. Example: {name}={example}")
+        let Self { name, about, .. } = self;
+        format!("{name} {what}. {about}. Example: {name}={}", self.quoted())
+    }
+
+    /// The example, as a shell reads it: with quotes if it has spaces or special characters.
+    fn quoted(&self) -> String {
+        let quote = if self.example.contains([' ', '<', '?', '&']) { "'" } else { "" };
+        format!("{quote}{}{quote}", self.example)
     }
 
     /// Whether its value holds credentials.
@@ -52,14 +58,18 @@ pub(super) const VARIABLES: &[Variable] = &[
     default("RELEASE_ID", "dev", "The release id, set at deploy; shown in /version and in every log line"),
     default("LOG_LEVEL", "info", "The log level, or filter directives of tracing-subscriber, such as info,sqlx=warn"),
     default("LOG_FORMAT", "json", "The log format: json, or text for a terminal"),
-    default("DATABASE_POOL_SIZE", "10", "The maximum number of Postgres connections per process; at least 3"),
-    default("WORKER_CONCURRENCY", "4", "Jobs that a worker runs at once; capped at DATABASE_POOL_SIZE - 2"),
-    default("MAX_CONNECTIONS", "1000", "The maximum number of client connections per web process"),
-    default("REQUEST_TIMEOUT_SECONDS", "15", "Seconds after which a request fails with 503"),
+    default("DATABASE_POOL_SIZE", "10", "The maximum number of Postgres connections per process, from 3 to 1000"),
+    default(
+        "WORKER_CONCURRENCY",
+        "4",
+        "Jobs that a worker runs at once, from 1 to 1000; at most DATABASE_POOL_SIZE - 2 are used",
+    ),
+    default("MAX_CONNECTIONS", "1000", "The maximum number of client connections per web process, from 1 to 1000000"),
+    default("REQUEST_TIMEOUT_SECONDS", "15", "Seconds after which a request fails with 503, at least 1"),
     default("DRAIN_SECONDS", "0", "Seconds after SIGTERM during which web still serves requests but reports not ready"),
-    default("SHUTDOWN_GRACE_SECONDS", "25", "The maximum number of seconds from SIGTERM to exit"),
-    default("SESSION_IDLE_SECONDS", "1800", "Seconds after which an unused session expires"),
-    default("SESSION_MAX_SECONDS", "43200", "Seconds after which any session expires"),
+    default("SHUTDOWN_GRACE_SECONDS", "25", "The maximum number of seconds from SIGTERM to exit, at least 1"),
+    default("SESSION_IDLE_SECONDS", "1800", "Seconds after which an unused session expires, at least 1"),
+    default("SESSION_MAX_SECONDS", "43200", "Seconds after which any session expires, at least 1"),
     off("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8", "Networks of trusted proxies (X-Forwarded-For); none when unset"),
     off("METRICS_PORT", "9090", "The port for Prometheus metrics and health checks; closed when unset"),
     off("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318", "The OTLP endpoint for traces; off when unset"),
@@ -70,11 +80,10 @@ pub(super) const VARIABLES: &[Variable] = &[
 pub fn schema() -> String {
     let mut text =
         "# Required variables with an example. Optional ones are commented out: a default, or an example.\n".to_owned();
-    for Variable { name, example, required, about, .. } in VARIABLES {
-        let mark = if *required { "" } else { "# " };
-        // A shell reads this file: quote values with spaces or special characters.
-        let quote = if example.contains([' ', '<', '?', '&']) { "'" } else { "" };
-        text.push_str(&format!("\n# {about}.\n{mark}{name}={quote}{example}{quote}\n"));
+    for variable in VARIABLES {
+        let Variable { name, about, .. } = variable;
+        let mark = if variable.required { "" } else { "# " };
+        text.push_str(&format!("\n# {about}.\n{mark}{name}={}\n", variable.quoted()));
     }
     text
 }

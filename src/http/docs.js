@@ -200,7 +200,7 @@ const show = () => {
   const { title = "API", version, description } = api.info ?? {};
   document.title = title;
   byId("about").replaceChildren(el("h1", {}, title, " ", el("small", {}, version ?? "")), ...prose(description),
-    el("p", {}, el("a", { href: "openapi.json" }, "openapi.json"), el("span", { class: "soft" },  " has the same as JSON.")));
+    el("p", {}, el("a", { href: "openapi.json" }, "openapi.json"), el("span", { class: "soft" }, " has the same as JSON.")));
   for (const [tag, { about, operations }] of grouped()) {
     byId("operations").append(el("section", {}, el("h2", {}, tag), prose(about), operations.map(operation)));
     const links = operations.map(({ id, method, path }) => el("li", {},

@@ -16,11 +16,11 @@ pub(super) const SPAN: usize = 256;
 const FIELDS: usize = 12;
 
 /// Formats a line outside of tracing.
-pub(super) fn line(level: &str, message: &str, field: &'static str, value: impl Serialize) -> Vec<u8> {
+pub(super) fn line(level: &str, target: &str, message: &str, field: &'static str, value: impl Serialize) -> Vec<u8> {
     let mut fields = Fields::line(level);
     fields.add("message", message);
     fields.add(field, value);
-    fields.complete(module_path!())
+    fields.complete(target)
 }
 
 /// The fields of a span, each as `,"name":value`; or a line, which starts with timestamp and level.

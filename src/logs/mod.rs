@@ -40,7 +40,7 @@ pub fn start(config: &Config) {
 /// Prints one log line per config error, before logging has started.
 pub fn fail(errors: &Errors) -> ExitCode {
     for (variable, sentence) in &errors.0 {
-        let _ = Stdout.write_all(&line("ERROR", sentence, "variable", variable));
+        let _ = Stdout.write_all(&line("ERROR", "app::config", sentence, "variable", variable));
     }
     ExitCode::from(config::EXIT_CODE)
 }

@@ -60,7 +60,9 @@ impl Output {
     /// Writes a line or drops it. The next line that can be written reports the number of dropped lines.
     fn line(&mut self, line: &[u8]) {
         let message = "log lines dropped: stdout was not read";
-        if self.unreported > 0 && self.put(&super::line::line("WARN", message, "dropped", self.unreported)) {
+        if self.unreported > 0
+            && self.put(&super::line::line("WARN", module_path!(), message, "dropped", self.unreported))
+        {
             self.unreported = 0;
         }
         if self.unreported > 0 || !self.put(line) {

@@ -11,6 +11,9 @@ use lettre::{Address, message::header::HeaderName, message::header::HeaderValue}
 use crate::{config::Config, jobs::Failure, services::smtp::SendError, state::App};
 use store::Email;
 
+/// The paragraph of a template that becomes a link.
+const LINK: &str = "{link}";
+
 /// Sends an email and records that it was sent. `template` is the subject, an empty line, and paragraphs; the paragraph
 /// `{link}` becomes a link.
 /// Errors: `Retry` if a service is unreachable, `Dead` if the mail server rejects the email.
@@ -37,14 +40,21 @@ fn message(config: &Config, email: &Email, template: &str, link: &str) -> Result
         .subject(subject)
         .message_id(Some(format!("<{}@{host}>", email.id)))
         .raw_header(automatic)
-        .multipart(MultiPart::alternative_plain_html(body.replace("{link}", link), html(subject, body, link)))
+        .multipart(MultiPart::alternative_plain_html(text(body, link), html(subject, body, link)))
         .map_err(|error| dead(&error))
+}
+
+fn text(body: &str, link: &str) -> String {
+    body.split("\n\n")
+        .map(|paragraph| if paragraph.trim() == LINK { link } else { paragraph })
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 fn html(subject: &str, body: &str, link: &str) -> String {
     let link = escape(link);
     let paragraphs = body.trim().split("\n\n").map(|paragraph| match paragraph {
-        "{link}" => format!("<p><a href=\"{link}\">{link}</a></p>\n"),
+        LINK => format!("<p><a href=\"{link}\">{link}</a></p>\n"),
         text => format!("<p>{}</p>\n", escape(text)),
     });
     let (title, paragraphs) = (escape(subject), paragraphs.collect::<String>());
@@ -59,11 +69,12 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::html;
+    use super::{html, text};
 
     #[test]
     fn the_link_is_clickable_and_the_rest_is_escaped() {
         let html = html("Hi", "a < b\n\n{link}\n", "http://app.test/verify#t&u");
+        assert_eq!(text("a {link} b\n\n{link}\n\nc", "http://app.test"), "a {link} b\n\nhttp://app.test\n\nc");
         assert!(html.contains("<p>a &lt; b</p>"), "{html}");
         assert!(html.contains("href=\"http://app.test/verify#t&amp;u\""), "{html}");
     }

@@ -260,6 +260,11 @@ pub fn options(config: &Config) -> Result<PgConnectOptions, Error> {
     Ok(options)
 }
 
+/// The message of an error, without the line of Postgres' own source that sqlx appends to it.
+pub fn message(error: sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
+
 async fn responds(connection: &mut PgConnection) -> bool {
     matches!(timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(())))
 }

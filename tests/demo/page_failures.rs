@@ -36,7 +36,7 @@ async fn the_page_keeps_working_when_a_web_is_killed() {
     browser.shows("#burst-result", "One instance is gone.").await;
     browser.hides("#steps").await;
     browser.shows("#legend .gone", "last response").await;
-    browser.shows("#alone", "All responses come from one web.").await;
+    browser.shows("#alone", "All responses come from one web: no load balancer").await;
     browser.hides("#kill").await;
     browser.screenshot("killed").await;
     // The balancer returns 503 until its probe of the killed web fails.
@@ -175,7 +175,7 @@ async fn the_page_explains_how_to_start_a_second_web() {
 
     browser.open(ORIGIN).await;
 
-    browser.shows("#alone", "All responses come from one web.").await;
+    browser.shows("#alone", "All responses come from one web: no load balancer").await;
     browser.hides("#kill").await;
     // A URL with a fragment of the page shows the sign-up form too.
     browser.click("#steps a").await;
