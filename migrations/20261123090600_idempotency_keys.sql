@@ -12,3 +12,6 @@ create table idempotency_key (
     created_at  timestamptz not null default now(),
     primary key (account_id, key)
 );
+
+-- For deletion by age.
+create index idempotency_key_created_at on idempotency_key (created_at);

@@ -1,13 +1,22 @@
 //! The current request: its id is in logs, problems and jobs, and its trace continues in jobs.
 
-use std::{fmt, ops::Range};
+use std::{any::Any, fmt, ops::Range, sync::Arc, sync::OnceLock};
 
 use uuid::Uuid;
 
 tokio::task_local! {
     /// Task-local, so that the functions between a handler and `enqueue` need no parameter for it.
-    static CURRENT: Context;
+    static CURRENT: Scope;
 }
+
+/// What a request's task has.
+struct Scope {
+    context: Context,
+    kept: OnceLock<Kept>,
+}
+
+/// A value that is dropped when the response is sent.
+pub type Kept = Arc<dyn Any + Send + Sync>;
 
 /// The ids of a request.
 #[derive(Clone, Debug)]
@@ -56,17 +65,27 @@ impl Traceparent {
 
 /// Runs `work` with this context.
 pub async fn scope<T>(context: Context, work: impl Future<Output = T>) -> T {
-    CURRENT.scope(context, work).await
+    CURRENT.scope(Scope { context, kept: OnceLock::new() }, work).await
+}
+
+/// Keeps a value until the response is sent, if it is large, or else until it is made.
+pub fn keep(value: Kept) {
+    let _ = CURRENT.try_with(|scope| scope.kept.set(value));
+}
+
+/// What the current request keeps.
+pub fn kept() -> Option<Kept> {
+    CURRENT.try_with(|scope| scope.kept.get().cloned()).ok().flatten()
 }
 
 /// The context of the caller; none outside [`scope`].
 pub fn current() -> Option<Context> {
-    CURRENT.try_with(Clone::clone).ok()
+    CURRENT.try_with(|scope| scope.context.clone()).ok()
 }
 
 /// The id of the current request; outside a request a new id.
 pub fn request_id() -> String {
-    CURRENT.try_with(|context| context.request_id.clone()).ok().flatten().unwrap_or_else(new_request_id)
+    CURRENT.try_with(|scope| scope.context.request_id.clone()).ok().flatten().unwrap_or_else(new_request_id)
 }
 
 /// The id that the client sent, if it is well formed (8 to 64 letters, digits or hyphens); else a new id.

@@ -1,44 +1,139 @@
 //! Password hashes with Argon2id, a few at a time: a hundred sign-ins neither use gigabytes nor starve reads.
+//!
+//! The networks that wait take turns, so that one that sends a thousand delays another by one hash. Own code, as the
+//! semaphores of crates serve in the order of arrival.
 
-use std::sync::{Arc, Once};
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use argon2::{Argon2, password_hash::PasswordHasher, password_hash::PasswordVerifier};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
-/// The number of hashes that may wait for a slot.
-const QUEUE: usize = 128;
+use crate::network::wider_network;
 
-/// The queue of hashes is full.
+/// The number of hashes of one network that may wait.
+const PER_NETWORK: usize = 32;
+/// The number of hashes that may wait in all.
+const QUEUE: usize = 512;
+
+/// Too many hashes wait.
 #[derive(Debug, thiserror::Error)]
 #[error("password hash queue full")]
 pub struct Busy;
 
+/// Whom a hash is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Turn {
+    /// A device that has signed in to the account before. It goes first.
+    Known,
+    /// A client's wider network.
+    Network(IpAddr),
+}
+
+impl Turn {
+    /// The turn of a client.
+    pub fn of(ip: IpAddr) -> Self {
+        Self::Network(wider_network(ip))
+    }
+}
+
 /// Hashes with Argon2id (19 MiB, two passes: the OWASP minimum), on at most four cores. Cheap to clone.
 #[derive(Clone)]
-pub struct Hasher {
-    queue: Arc<Semaphore>,
-    slots: Arc<Semaphore>,
+pub struct Hasher(Arc<Mutex<Queue>>);
+
+struct Queue {
+    /// The number of hashes that may start.
+    free: usize,
+    waiting: HashMap<Turn, VecDeque<oneshot::Sender<Slot>>>,
+    /// Those that wait, in the order of their turns.
+    turns: VecDeque<Turn>,
+}
+
+/// The right to run a hash, until it is dropped.
+struct Slot(Arc<Mutex<Queue>>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        lock(&self.0).free += 1;
+        start_next(&self.0);
+    }
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts the hashes that may start.
+fn start_next(queue: &Arc<Mutex<Queue>>) {
+    loop {
+        let next = {
+            let mut locked = lock(queue);
+            if locked.free == 0 {
+                return;
+            }
+            let Some(next) = locked.next() else { return };
+            locked.free -= 1;
+            next
+        };
+        // Returns the slot, and so its right, if the request was dropped.
+        drop(next.send(Slot(queue.clone())));
+    }
+}
+
+impl Queue {
+    /// The hash whose turn it is. Known devices go first; a network that waits for more joins the end of the line.
+    fn next(&mut self) -> Option<oneshot::Sender<Slot>> {
+        let first = self.turns.iter().position(|turn| *turn == Turn::Known).unwrap_or(0);
+        let turn = self.turns.remove(first)?;
+        let line = self.waiting.get_mut(&turn)?;
+        let next = line.pop_front();
+        if line.is_empty() {
+            self.waiting.remove(&turn);
+        } else {
+            self.turns.push_back(turn);
+        }
+        next
+    }
+
+    /// Joins the line of `turn`. If the queue is full, the last in the longest line leaves. Errors: that is this one.
+    fn join(&mut self, turn: Turn) -> Result<oneshot::Receiver<Slot>, Busy> {
+        let own = self.waiting.get(&turn).map_or(0, VecDeque::len);
+        if own >= PER_NETWORK {
+            return Err(Busy);
+        }
+        if self.waiting.values().map(VecDeque::len).sum::<usize>() >= QUEUE {
+            let longest = self.waiting.values_mut().max_by_key(|line| line.len());
+            longest.filter(|line| line.len() > own + 1).ok_or(Busy)?.pop_back();
+        }
+        let (sender, receiver) = oneshot::channel();
+        if own == 0 {
+            self.turns.push_back(turn);
+        }
+        self.waiting.entry(turn).or_default().push_back(sender);
+        Ok(receiver)
+    }
 }
 
 impl Default for Hasher {
     fn default() -> Self {
         return_memory();
-        let slots = std::thread::available_parallelism().map_or(1, usize::from).min(4);
-        Self { queue: Arc::new(Semaphore::new(slots + QUEUE)), slots: Arc::new(Semaphore::new(slots)) }
+        let free = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+        Self(Arc::new(Mutex::new(Queue { free, waiting: HashMap::new(), turns: VecDeque::new() })))
     }
 }
 
 impl Hasher {
-    /// Hashes a new password, in PHC format. Errors: the queue is full.
-    pub async fn hash(&self, password: String) -> Result<String, Busy> {
-        let hash = self.run(move || Argon2::default().hash_password(password.as_bytes()));
+    /// Hashes a new password, in PHC format. Errors: too many hashes wait.
+    pub async fn hash(&self, password: String, turn: Turn) -> Result<String, Busy> {
+        let hash = self.run(turn, move || Argon2::default().hash_password(password.as_bytes()));
         Ok(hash.await?.expect("the system gives random bytes for the salt").to_string())
     }
 
     /// Whether the password matches the hash. Without a hash: false, after the same work, so that the time does not
-    /// reveal whether an account exists. Errors: the queue is full.
-    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Busy> {
-        self.run(move || match hash {
+    /// reveal whether an account exists. Errors: too many hashes wait.
+    pub async fn verify(&self, password: String, hash: Option<String>, turn: Turn) -> Result<bool, Busy> {
+        self.run(turn, move || match hash {
             Some(hash) => Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok(),
             None => {
                 let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &[0; 16]);
@@ -49,12 +144,13 @@ impl Hasher {
         .await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let queued = self.queue.clone().try_acquire_owned().map_err(|_| Busy)?;
-        let slot = self.slots.clone().acquire_owned().await.map_err(|_| Busy)?;
-        // Moves the permits: the hash runs on when the request is dropped.
+    async fn run<T: Send + 'static>(&self, turn: Turn, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        let started = lock(&self.0).join(turn)?;
+        start_next(&self.0);
+        let slot = started.await.map_err(|_| Busy)?;
+        // Moves the slot: the hash runs on when the request is dropped.
         let work = tokio::task::spawn_blocking(move || {
-            let _permits = (queued, slot);
+            let _slot = slot;
             work()
         });
         Ok(work.await.expect("a hash does not panic"))
@@ -80,16 +176,53 @@ fn return_memory() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::sync::oneshot::error::TryRecvError::Closed;
+
+    fn turn(ip: &str) -> Turn {
+        Turn::of(ip.parse().expect("an IP address"))
+    }
 
     #[tokio::test]
     async fn a_hash_verifies_its_own_password_alone() -> Result<(), Busy> {
-        let hasher = Hasher::default();
-        let hash = hasher.hash("correct horse".into()).await?;
+        let (hasher, turn) = (Hasher::default(), turn("192.0.2.1"));
+        let hash = hasher.hash("correct horse".into(), turn).await?;
 
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(hasher.verify("correct horse".into(), Some(hash.clone())).await?);
-        assert!(!hasher.verify("wrong horse".into(), Some(hash)).await?);
-        assert!(!hasher.verify("correct horse".into(), None).await?);
+        assert!(hasher.verify("correct horse".into(), Some(hash.clone()), turn).await?);
+        assert!(!hasher.verify("wrong horse".into(), Some(hash), turn).await?);
+        assert!(!hasher.verify("correct horse".into(), None, turn).await?);
         Ok(())
+    }
+
+    #[test]
+    fn networks_take_turns_and_known_devices_go_first() {
+        let mut queue = Queue { free: 0, waiting: HashMap::new(), turns: VecDeque::new() };
+        let eve = turn("192.0.2.1");
+        let mut joined = Vec::new();
+        for turn in [eve, eve, turn("192.0.2.200"), turn("198.51.100.1"), Turn::Known] {
+            joined.push(queue.join(turn).expect("room"));
+        }
+
+        let mut order: Vec<usize> = Vec::new();
+        while let Some(sender) = queue.next() {
+            drop(sender);
+            let closed =
+                |receiver: &mut oneshot::Receiver<Slot>| receiver.try_recv().is_err_and(|error| error == Closed);
+            let next = (0..5).find(|at| !order.contains(at) && closed(&mut joined[*at]));
+            order.push(next.expect("the receiver of the dropped sender"));
+        }
+        assert_eq!(order, [4, 0, 3, 1, 2]);
+    }
+
+    #[test]
+    fn a_full_queue_has_room_for_a_new_network() {
+        let mut queue = Queue { free: 0, waiting: HashMap::new(), turns: VecDeque::new() };
+        let network = |at: usize| turn(&format!("10.0.{at}.1"));
+        let waiting: Vec<_> = (0..QUEUE).filter_map(|at| queue.join(network(at / PER_NETWORK)).ok()).collect();
+
+        assert_eq!(waiting.len(), QUEUE);
+        assert!(queue.join(network(0)).is_err(), "one network has at most its part");
+        assert!(queue.join(network(200)).is_ok());
+        assert_eq!(queue.waiting.values().map(VecDeque::len).sum::<usize>(), QUEUE);
     }
 }

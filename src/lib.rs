@@ -11,6 +11,8 @@ pub mod logs; // XI    JSON lines on stdout
 pub mod traces; // spans by OTLP, when OTEL_* is set
 pub mod schema; // XII   migrations: apply, status, reset
 pub mod health; // probes the services in the background
+pub mod network; // the networks that clients count by
+pub mod in_flight; // limits per account
 pub mod hasher; // password hashes, a few at a time
 pub mod state; // VI    handles only, no data
 pub mod shutdown; // IX    SIGTERM and Ctrl-C as a future, and the phases of draining

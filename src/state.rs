@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 use crate::services::{self, postgres::Postgres, redis::Redis, s3::Storage, smtp::Mailer};
-use crate::{config::Config, hasher::Hasher, health::Health};
+use crate::{config::Config, hasher::Hasher, health::Health, in_flight::InFlight};
 
-/// The number of large request bodies in flight: they need no sign-in.
-const LARGE_BODIES: usize = 64;
+/// The requests of an account that may be in flight: less than half of the default pool of connections to Postgres.
+const REQUESTS: usize = 4;
+/// The requests of an account that may wait.
+const WAITING: usize = 32;
 
 /// The shared state. Every request clones it several times, so it is an `Arc`.
 pub type App = Arc<Handles>;
@@ -29,8 +29,8 @@ pub struct Handles {
     pub hasher: Hasher,
     /// The status of each service.
     pub health: Health,
-    /// Permits for large request bodies.
-    pub large_bodies: Semaphore,
+    /// The requests of each account that may use the services at once.
+    pub in_flight: InFlight,
 }
 
 impl Handles {
@@ -40,7 +40,7 @@ impl Handles {
         let (db, redis) = (Postgres::new(&config)?, Redis::new(&config)?);
         let (mailer, storage) = (Mailer::new(&config)?, Storage::new(&config)?);
         let health = Health::watch(db.probe(&config)?, redis.clone(), mailer.clone(), storage.clone());
-        let (hasher, large_bodies) = (Hasher::default(), Semaphore::new(LARGE_BODIES));
-        Ok(Arc::new(Self { config, db, redis, mailer, storage, hasher, health, large_bodies }))
+        let (hasher, in_flight) = (Hasher::default(), InFlight::new(REQUESTS, WAITING));
+        Ok(Arc::new(Self { config, db, redis, mailer, storage, hasher, health, in_flight }))
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{confirm, emails, limits, store, store::Account, tokens};
 use super::{email_address::EmailAddress, email_address::InvalidEmail, password::Password};
-use crate::{http::Result, http::problem::Problem, sessions, sessions::CurrentAccount, state::App};
+use crate::{hasher::Turn, http::Result, http::problem::Problem, sessions, sessions::CurrentAccount, state::App};
 use crate::{http::extract::ClientIp, http::extract::Json, http::extract::user_agent, services::postgres::Transaction};
 
 fn email_address(text: &str) -> Result<EmailAddress> {
@@ -45,7 +45,7 @@ pub(super) async fn sign_up(
     let password = new_password("password", body.password, &email)?;
     limits::check_credentials(&app, ip).await?;
     limits::check_emails(&app, email.as_str()).await?;
-    let hash = app.hasher.hash(password.into()).await?;
+    let hash = app.hasher.hash(password.into(), Turn::of(ip)).await?;
     let mut tx = app.db.begin().await?;
     let sign_up = store::insert_sign_up(&mut tx, &email, &hash).await?;
     emails::enqueue(&mut tx, emails::SIGN_UP, email.as_str(), None, Some(sign_up)).await?;
@@ -110,7 +110,7 @@ pub(super) async fn reset(
     let found = tokens::find_resettable(&app.db, &body.token).await?;
     let (account_id, email) = found.ok_or(Problem::InvalidToken)?;
     let password = new_password("password", body.password, &email_address(&email)?)?;
-    let hash = app.hasher.hash(password.into()).await?;
+    let hash = app.hasher.hash(password.into(), Turn::of(ip)).await?;
     confirm::reset(&app, &body.token, account_id, &hash).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -137,7 +137,7 @@ async fn confirmed(app: &App, ip: std::net::IpAddr, current: &CurrentAccount, pa
     let account = store::find(&app.db, current.account_id).await?.ok_or(Problem::SignedOut)?;
     // Rate-limited: a stolen session must not be used to guess the password.
     limits::check_sign_in(app, ip, &account.email).await?;
-    if !app.hasher.verify(password, Some(account.password_hash.clone())).await? {
+    if !app.hasher.verify(password, Some(account.password_hash.clone()), Turn::Known).await? {
         return Err(Problem::WrongPassword);
     }
     limits::reset_sign_in(app, ip, &account.email).await?;
@@ -196,7 +196,7 @@ pub(super) async fn change_password(
     let account = confirmed(&app, ip, &current, body.current_password).await?;
     let email = email_address(&account.email)?;
     let password = new_password("new_password", body.new_password, &email)?;
-    let hash = app.hasher.hash(password.into()).await?;
+    let hash = app.hasher.hash(password.into(), Turn::of(ip)).await?;
     let mut tx = app.db.begin().await?;
     let email = lock(&mut tx, &account).await?;
     store::set_password(&mut tx, account.id, &hash).await?;

@@ -1,21 +1,45 @@
-//! The rate limits of requests that need no session. No limit on sign-in counts by account alone, so nobody can lock
-//! the owner out.
+//! The rate limits of requests that need no session. A right password from one network is never rejected because of the
+//! attempts of others.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::LazyLock};
 
-use crate::{http::Result, http::limit, state::App};
+use redis::Script;
 
-const FIVE_MINUTES: u64 = 300;
+use crate::http::{Result, limit, limit::FIVE_MINUTES};
+use crate::{network::network, network::wider_network, state::App};
+
 const DAY: u64 = 86_400;
+/// The failures at one account in an hour after which unknown devices are slowed down.
+const MANY_FAILURES: u32 = 100;
 
 /// Counts a sign-in.
 pub(super) async fn check_sign_in(app: &App, ip: IpAddr, email: &str) -> Result<()> {
-    let limits = [
-        (sign_in_key(ip, email), 10, FIVE_MINUTES),
-        (limit::key("sign-in:network", &limit::network(ip)), 60, FIVE_MINUTES),
-        (limit::key("sign-in:all", ""), 1_000, FIVE_MINUTES),
-    ];
-    limit::check(&app.redis, &limits).await
+    let [network, wider] = limit::of_client("sign-in", ip);
+    limit::check(&app.redis, &[(sign_in_key(ip, email), 10, FIVE_MINUTES), network, wider]).await
+}
+
+/// After many failures at an account each wider network has one attempt in ten seconds at it, in a burst of three: many
+/// networks together must not guess its password. Known devices are exempt.
+pub(super) async fn check_guesses(app: &App, ip: IpAddr, email: &str) -> Result<()> {
+    let failures: Option<u32> = app.redis.run(redis::cmd("GET").arg(failures_key(email))).await?;
+    if failures.unwrap_or(0) < MANY_FAILURES {
+        return Ok(());
+    }
+    let subject = format!("{} {}", wider_network(ip), folded(email));
+    limit::check(&app.redis, &[(limit::key("guesses", &subject), 3, 30)]).await
+}
+
+/// Counts a failed sign-in at an account, for an hour from the first.
+pub(super) async fn count_failure(app: &App, email: &str) -> Result<()> {
+    // A static, as it is code.
+    static COUNT: LazyLock<Script> = LazyLock::new(|| {
+        Script::new("if redis.call('INCR', KEYS[1]) == 1 then redis.call('EXPIRE', KEYS[1], 3600) end")
+    });
+    Ok(app.redis.invoke(&COUNT.key(failures_key(email))).await?)
+}
+
+fn failures_key(email: &str) -> String {
+    limit::key("failures", &folded(email))
 }
 
 /// Resets the count of sign-ins to an account from a network, after one that succeeded.
@@ -25,11 +49,7 @@ pub(super) async fn reset_sign_in(app: &App, ip: IpAddr, email: &str) -> Result<
 
 /// Counts a sign-up, a verification, or a password reset (its request and its completion).
 pub(super) async fn check_credentials(app: &App, ip: IpAddr) -> Result<()> {
-    let limits = [
-        (limit::key("credentials:network", &limit::network(ip)), 60, FIVE_MINUTES),
-        (limit::key("credentials:all", ""), 1_000, FIVE_MINUTES),
-    ];
-    limit::check(&app.redis, &limits).await
+    limit::check(&app.redis, &limit::of_client("credentials", ip)).await
 }
 
 /// Counts an email that a request sends to an email address, whether or not that has an account.
@@ -38,7 +58,7 @@ pub(super) async fn check_emails(app: &App, email: &str) -> Result<()> {
 }
 
 fn sign_in_key(ip: IpAddr, email: &str) -> String {
-    limit::key("sign-in:account", &format!("{} {}", limit::network(ip), folded(email)))
+    limit::key("sign-in:account", &format!("{} {}", network(ip), folded(email)))
 }
 
 fn folded(email: &str) -> String {

@@ -7,6 +7,7 @@ mod emails;
 mod tokens;
 mod confirm;
 mod limits;
+mod devices;
 mod handlers;
 mod sign_in;
 mod pages;
@@ -16,7 +17,9 @@ use tokio::time::Duration;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{hasher::Hasher, jobs::Failure, jobs::Job, jobs::Task, services::postgres::Transaction, state::App};
+use crate::{
+    hasher::Hasher, hasher::Turn, jobs::Failure, jobs::Job, jobs::Task, services::postgres::Transaction, state::App,
+};
 use {email_address::EmailAddress, password::Password};
 
 pub(crate) use pages::pages;
@@ -41,18 +44,18 @@ pub async fn create(
     tx: &mut Transaction, email: &EmailAddress, password: String,
 ) -> Result<Option<Uuid>, Box<dyn std::error::Error>> {
     let password = Password::parse(password, email).map_err(|error| format!("the password {error}"))?;
-    let hash = Hasher::default().hash(password.into()).await?;
+    let hash = Hasher::default().hash(password.into(), Turn::Known).await?;
     Ok(store::create(tx, email.as_str(), &hash).await?)
 }
 
-/// Deletes expired rows: tokens, sign-ups, changes of email, and emails.
+/// Deletes expired rows: tokens, idempotency keys, sign-ups, changes of email, and emails.
 #[derive(Deserialize, Serialize)]
 struct CleanUp {}
 
 impl Job for CleanUp {
     const NAME: &'static str = "clean_up";
-    // Four statements of 30 s.
-    const TIMEOUT: Duration = Duration::from_secs(150);
+    // Five statements of 30 s.
+    const TIMEOUT: Duration = Duration::from_secs(180);
 
     async fn run(self, app: App) -> Result<(), Failure> {
         let rows = store::delete_expired(&app.db).await?;

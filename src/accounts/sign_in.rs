@@ -1,10 +1,13 @@
 //! Sign-in: `POST /sessions`. It is part of accounts, as it checks a password; `sessions` knows only ids.
 
-use axum::{extract::State, http::HeaderMap, http::StatusCode, http::header, response::IntoResponse};
+use std::net::IpAddr;
+
+use axum::{extract::State, http::HeaderMap, http::StatusCode, http::header};
+use axum::{response::AppendHeaders, response::IntoResponse};
 use uuid::Uuid;
 
-use super::{email_address::EmailAddress, handlers::Credentials, limits, store, store::Account};
-use crate::{http::Result, http::problem::Problem, sessions, sessions::store::Session, state::App};
+use super::{devices, email_address::EmailAddress, handlers::Credentials, limits, store, store::Account};
+use crate::{hasher::Turn, http::Result, http::problem::Problem, sessions, sessions::store::Session, state::App};
 use crate::{http::extract::ClientIp, http::extract::Json, http::extract::user_agent, sessions::handlers::Device};
 
 /// Signs in. The session always gets a new id, also where the request has a session cookie (OWASP: session fixation).
@@ -15,32 +18,42 @@ pub(super) async fn create(
 ) -> Result<impl IntoResponse> {
     let Credentials { email, password } = credentials;
     limits::check_sign_in(&app, ip, &email).await?;
-    let account = authenticate(&app, &email, password).await?;
+    let device = devices::presented(&app.config, &headers);
+    let account = authenticate(&app, ip, &email, password, &device).await?;
     let (value, session) = sessions::store::create(&app, account.id, user_agent(&headers)).await?;
     confirm(&app, &account, &session).await?;
-    if let Some(old) = sessions::presented(&app.config, &headers) {
+    for old in sessions::presented(&app.config, &headers) {
         sessions::store::revoke_presented(&app.redis, &old).await?;
     }
     limits::reset_sign_in(&app, ip, &email).await?;
+    let device = devices::remember(&app.db, &app.config, account.id, &device).await?;
     tracing::info!(account.id = %account.id, "signed in");
 
     let id = session.id;
-    let cookie = sessions::cookie(&app.config, Some(&value));
-    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(Device::new(session, id))))
+    let cookies =
+        AppendHeaders([sessions::cookie(&app.config, Some(&value)), device].map(|it| (header::SET_COOKIE, it)));
+    Ok((StatusCode::CREATED, cookies, Json(Device::new(session, id))))
 }
 
 /// The account, if the password matches. An unknown, disabled or invalid email takes the same time and gets the same
 /// response.
-async fn authenticate(app: &App, email: &str, password: String) -> Result<Account> {
+async fn authenticate(app: &App, ip: IpAddr, email: &str, password: String, device: &[u8]) -> Result<Account> {
     let found = match email.parse::<EmailAddress>() {
-        Ok(email) => store::find_by_email(&app.db, &email).await?,
+        Ok(email) => store::find_for_sign_in(&app.db, &email, device).await?,
         Err(_) => None,
     };
-    let hash = found.as_ref().map(|account| account.password_hash.clone());
-    let right = app.hasher.verify(password, hash).await?;
-    match found {
+    let (account, known) = found.map_or((None, false), |(account, known)| (Some(account), known));
+    if !known {
+        limits::check_guesses(app, ip, email).await?;
+    }
+    let hash = account.as_ref().map(|account| account.password_hash.clone());
+    let right = app.hasher.verify(password, hash, if known { Turn::Known } else { Turn::of(ip) }).await?;
+    match account {
         Some(account) if right && !account.disabled => Ok(account),
-        found => Err(reject(found.map(|account| account.id))),
+        account => {
+            limits::count_failure(app, email).await?;
+            Err(reject(account.map(|account| account.id)))
+        }
     }
 }
 

@@ -36,6 +36,25 @@ pub async fn find_by_email(db: &Postgres, email: &EmailAddress) -> sqlx::Result<
     account.fetch_optional(db).await
 }
 
+/// The account of an email, and whether it knows the device with this hash.
+pub(super) async fn find_for_sign_in(
+    db: &Postgres, email: &EmailAddress, device: &[u8],
+) -> sqlx::Result<Option<(Account, bool)>> {
+    let found = sqlx::query!(
+        r#"select id, email, password_hash, disabled_at is not null as "disabled!", created_at,
+                  exists (select from known_device where account_id = account.id and hash = $2) as "known!"
+             from account
+            where email = $1"#,
+        email.as_str(),
+        device,
+    );
+    let found = found.fetch_optional(db).await?;
+    Ok(found.map(|row| {
+        let (id, email, password_hash) = (row.id, row.email, row.password_hash);
+        (Account { id, email, password_hash, disabled: row.disabled, created_at: row.created_at }, row.known)
+    }))
+}
+
 /// The account of a session, unless it is disabled.
 pub(super) async fn find(db: &Postgres, id: Uuid) -> sqlx::Result<Option<Account>> {
     let account = sqlx::query_as!(
@@ -175,7 +194,7 @@ async fn delete_email_change(tx: &mut Transaction, account_id: Uuid) -> sqlx::Re
     change.execute(tx).await.map(drop)
 }
 
-/// Deletes expired rows: tokens at once, sign-ups and changes of email after a week, emails after a month. Returns the
+/// Deletes expired rows: tokens at once, idempotency keys after a day, sign-ups and changes of email after a week, emails after a month. Returns the
 /// number of rows.
 pub(super) async fn delete_expired(db: &Postgres) -> sqlx::Result<u64> {
     // A slow transaction: if no worker ran for long, there is more to delete than the timeout of a request allows.
@@ -184,6 +203,7 @@ pub(super) async fn delete_expired(db: &Postgres) -> sqlx::Result<u64> {
         sqlx::query!("delete from token where expires_at < now()"),
         sqlx::query!("delete from sign_up where created_at < now() - interval '7 days'"),
         sqlx::query!("delete from email_change where created_at < now() - interval '7 days'"),
+        sqlx::query!("delete from idempotency_key where created_at < now() - interval '24 hours'"),
     ] {
         rows += delete.execute(&mut tx).await?.rows_affected();
     }

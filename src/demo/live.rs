@@ -13,12 +13,15 @@ use crate::sessions::{CurrentAccount, handlers::Device, store};
 use crate::{http::Result, http::extract::Json, jobs, jobs::admin::Depth, state::App};
 use crate::{release, release::Version, services::postgres::Postgres, services::redis::Redis};
 
+/// The number of sessions that are shown.
+const SHOWN: usize = 10;
+
 /// The responding process, and what the account has in Redis and Postgres.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Live {
     /// The same as `/version`.
     served_by: &'static Version,
-    /// The account's sessions, newest first.
+    /// The account's latest ten sessions, newest first.
     sessions: Vec<Session>,
     /// The number of all keys in Redis.
     redis_keys: u64,
@@ -82,7 +85,7 @@ async fn sessions(redis: &Redis, current: &CurrentAccount) -> Result<(Vec<Sessio
         found.into_iter().filter_map(|(record, ttl)| Some((store::unexpired(&record, now)?, ttl))).collect();
     unexpired.sort_by_key(|(session, _)| std::cmp::Reverse((session.created_at, session.id)));
     let shown = |(session, ttl_seconds)| Session { device: Device::new(session, current.session_id), ttl_seconds };
-    let sessions = unexpired.into_iter().map(shown).collect();
+    let sessions = unexpired.into_iter().take(SHOWN).map(shown).collect();
     Ok((sessions, redis_keys))
 }
 

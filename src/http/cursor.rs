@@ -61,6 +61,11 @@ impl Window {
         let limit = usize::from(self.limit);
         let more = items.len() > limit;
         items.truncate(limit);
+        self.page_of(items, more, position)
+    }
+
+    /// Makes a page of all `items`; `more`: there is a next page.
+    pub fn page_of<T>(&self, items: Vec<T>, more: bool, position: impl Fn(&T) -> Position) -> Page<T> {
         let next = items.last().filter(|_| more).map(|last| self.cursor(position(last)));
         Page { items, next }
     }

@@ -5,11 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection};
 use axum::{body::Bytes, http::request::Parts, response::IntoResponse, response::Response};
-use axum::{http::HeaderMap, http::HeaderName, http::header::CONTENT_TYPE, http::header::USER_AGENT};
+use axum::{
+    http::HeaderMap, http::HeaderName, http::HeaderValue, http::header::CONTENT_TYPE, http::header::USER_AGENT,
+};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::value::MapDeserializer};
 use serde_json::error::Category;
 
-use super::problem::Problem;
+use super::{body, problem::Problem};
 use crate::{server::Peer, state::App};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -38,7 +40,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        axum::Json(self.0).into_response()
+        let bytes = serde_json::to_vec(&self.0).map_err(|error| Problem::Internal(error.to_string()));
+        let body = bytes.and_then(body::response);
+        body.map(|body| ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body)).into_response()
     }
 }
 
@@ -130,10 +134,12 @@ fn address(hop: &str) -> Option<IpAddr> {
     ip.or_else(|| hop.parse().ok().map(|address: SocketAddr| address.ip()))
 }
 
-/// The client's `User-Agent`: at most 200 characters, without control characters.
+/// The client's `User-Agent`: at most 200 bytes, without control characters.
 pub fn user_agent(headers: &HeaderMap) -> String {
     let value = headers.get(USER_AGENT).map_or(&[][..], |value| value.as_bytes());
-    String::from_utf8_lossy(value).chars().filter(|c| !c.is_control()).take(200).collect()
+    let mut text: String = String::from_utf8_lossy(value).chars().filter(|c| !c.is_control()).collect();
+    text.truncate(text.floor_char_boundary(200));
+    text
 }
 
 #[cfg(test)]

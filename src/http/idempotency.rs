@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Result, problem::Problem};
 use crate::services::postgres::Transaction;
 
+const MAX_KEYS: i64 = 1_000;
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The key, if the request has one.
@@ -28,8 +29,10 @@ impl IdempotencyKey {
     pub async fn find(&self, tx: &mut Transaction, account_id: Uuid, hash: &[u8]) -> Result<Option<Created>> {
         let Some(key) = &self.0 else { return Ok(None) };
         let expired = sqlx::query!(
-            "delete from idempotency_key where account_id = $1 and created_at < now() - interval '24 hours'",
+            "delete from idempotency_key
+              where account_id = $1 and key = $2 and created_at < now() - interval '24 hours'",
             account_id,
+            key,
         );
         expired.execute(&mut *tx).await?;
         let used = sqlx::query_as!(
@@ -44,7 +47,7 @@ impl IdempotencyKey {
         }
     }
 
-    /// Records the resource that this transaction creates with the key.
+    /// Records the resource that this transaction creates with the key. The account's oldest keys beyond 1,000 go.
     pub async fn insert(
         &self, tx: &mut Transaction, account_id: Uuid, hash: &[u8], resource_id: Uuid,
     ) -> sqlx::Result<()> {
@@ -56,7 +59,14 @@ impl IdempotencyKey {
             hash,
             resource_id,
         );
-        key.execute(tx).await.map(drop)
+        key.execute(&mut *tx).await?;
+        let oldest = sqlx::query!(
+            "delete from idempotency_key where account_id = $1 and key in
+                 (select key from idempotency_key where account_id = $1 order by created_at desc offset $2)",
+            account_id,
+            MAX_KEYS,
+        );
+        oldest.execute(tx).await.map(drop)
     }
 }
 

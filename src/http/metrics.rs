@@ -5,7 +5,7 @@ use prometheus::{Gauge, Opts, Registry, TextEncoder};
 use tokio_util::sync::CancellationToken;
 
 use super::{health, middleware, problem::Problem};
-use crate::{jobs, metrics, release, server, server::Connections, state::App};
+use crate::{jobs, metrics, release, server, server::Connections, server::Limits, state::App};
 
 /// Enough for probes and scrapers: the port is not public.
 const CONNECTIONS: usize = 64;
@@ -31,7 +31,9 @@ pub async fn serve(app: &App, stop: &CancellationToken) -> server::Result<()> {
             health.drain();
             std::future::pending::<()>().await;
         };
-        Connections::new(router, CONNECTIONS).accept(listener, drained).await;
+        Connections::new(router, Limits { all: CONNECTIONS, per_peer: CONNECTIONS, trusted: Vec::new() })
+            .accept(listener, drained)
+            .await;
     });
     Ok(())
 }

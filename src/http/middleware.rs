@@ -7,23 +7,16 @@ use axum::response::{IntoResponse, Response};
 use axum::{body::Body, body::HttpBody, extract::MatchedPath, extract::Request};
 use axum::{http::HeaderMap, http::Uri, http::header, http::header::HeaderName, http::header::HeaderValue};
 use futures_util::{FutureExt, future::BoxFuture};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 use tower::{Service, layer::LayerFn, layer::layer_fn};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 
-use super::{extract::is_json, problem::Problem};
+use super::{body, extract::is_json, problem::Problem};
 use crate::{config::Config, context, context::Context, metrics, state::App, traces};
 
 const BODY_LIMIT: usize = 1 << 20;
 const BODY_DEADLINE: Duration = Duration::from_secs(60);
-/// A larger body needs a permit.
-const SMALL_BODY: u64 = 16 << 10;
-/// How much of a rejected body is read and discarded, and for how long: closing the connection while the client still
-/// sends would reset it before the client reads the response.
-const DISCARD_LIMIT: usize = 16 << 20;
-const DISCARD_DEADLINE: Duration = Duration::from_secs(2);
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -152,10 +145,10 @@ async fn with_timeouts(
     app: &App, request: Request, mut service: impl Service<Request, Response = Response, Error = Infallible>,
 ) -> Response {
     let matched = request.extensions().get::<MatchedPath>().is_some();
-    let body = !request.body().is_end_stream();
-    let json = body && is_json(request.headers());
+    let has_body = !request.body().is_end_stream();
+    let json = has_body && is_json(request.headers());
     let request = if matched && json {
-        match Box::pin(buffered(app, request)).await {
+        match Box::pin(buffered(request)).await {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
         }
@@ -163,7 +156,7 @@ async fn with_timeouts(
         request
     };
     // Only JSON is read here: a route that accepts another type reads the body itself.
-    let rest = if body && !json { BODY_DEADLINE } else { Duration::ZERO };
+    let rest = if has_body && !json { BODY_DEADLINE } else { Duration::ZERO };
     let limit = rest + Duration::from_secs(app.config.request_timeout_seconds);
     match timeout(limit, service.call(request)).await {
         Ok(Ok(response)) => response,
@@ -171,31 +164,23 @@ async fn with_timeouts(
     }
 }
 
-async fn buffered(app: &App, request: Request) -> Result<Request, Problem> {
+async fn buffered(request: Request) -> Result<Request, Problem> {
     let length = request.body().size_hint().lower();
     let waits = request.headers().contains_key(header::EXPECT);
     let (parts, mut body) = request.into_parts();
     if length > BODY_LIMIT as u64 {
         if !waits {
-            discard(&mut body).await;
+            body::discard(&mut body).await;
         }
         return Err(Problem::TooLarge);
     }
-    let small = body.size_hint().upper().is_some_and(|most| most <= SMALL_BODY);
-    let _permit = if small { None } else { Some(app.large_bodies.try_acquire().map_err(|_| Problem::Busy)?) };
-    let read = Limited::new(&mut body, BODY_LIMIT).collect();
-    match timeout(BODY_DEADLINE, read).await {
-        Ok(Ok(read)) => Ok(Request::from_parts(parts, Body::from(read.to_bytes()))),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            discard(&mut body).await;
-            Err(Problem::TooLarge)
+    match timeout(BODY_DEADLINE, body::read(&mut body, BODY_LIMIT)).await.unwrap_or(Err(Problem::BodyTimeout)) {
+        Ok(bytes) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Err(problem) => {
+            if matches!(problem, Problem::TooLarge | Problem::Busy) {
+                body::discard(&mut body).await;
+            }
+            Err(problem)
         }
-        Ok(Err(_)) => Err(Problem::BadRequest("The body was aborted.".into())),
-        Err(_) => Err(Problem::BodyTimeout),
     }
-}
-
-pub(crate) async fn discard(body: &mut Body) {
-    let mut rest = Limited::new(body, DISCARD_LIMIT);
-    let _ = timeout(DISCARD_DEADLINE, async { while let Some(Ok(_)) = rest.frame().await {} }).await;
 }

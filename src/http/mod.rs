@@ -1,6 +1,7 @@
 //! HTTP: extractors, middleware and errors, shared by all routes.
 
 pub mod problem;
+pub mod body;
 pub mod extract;
 pub mod limit;
 pub mod etag;

@@ -16,9 +16,9 @@ pub(super) enum InvalidField {
     TitleControl,
     #[error("must have 1 to {} characters", TITLE_LIMIT)]
     TitleLength,
-    /// Postgres cannot store this character.
-    #[error("must not contain the character U+0000")]
-    BodyNul,
+    /// In JSON each would take six bytes, and Postgres cannot store U+0000.
+    #[error("must have no control characters other than tabs and line ends")]
+    BodyControl,
     #[error("must have at most {} characters", BODY_LIMIT)]
     BodyLength,
 }
@@ -28,7 +28,7 @@ impl InvalidField {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::TitleControl | Self::TitleLength => "title",
-            Self::BodyNul | Self::BodyLength => "body",
+            Self::BodyControl | Self::BodyLength => "body",
         }
     }
 }
@@ -44,9 +44,13 @@ impl InvalidField {
 #[expect(dead_code, reason = "the contract shows it in place of a String")]
 struct Title(String);
 
-/// Any text without the character U+0000; it may be empty.
+/// Text without control characters other than tabs and line ends; it may be empty.
 #[derive(ToSchema)]
-#[schema(max_length = 100_000, pattern = r"^[^\u0000]*$", example = "Milk, bread")]
+#[schema(
+    max_length = 100_000,
+    pattern = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$",
+    example = "Milk, bread"
+)]
 #[expect(dead_code, reason = "the contract shows it in place of a String")]
 struct Body(String);
 
@@ -109,8 +113,9 @@ fn title(text: &str) -> Result<String, InvalidField> {
 }
 
 fn body(text: String) -> Result<String, InvalidField> {
+    let control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
     match text.chars().count() {
-        _ if text.contains('\0') => Err(InvalidField::BodyNul),
+        _ if text.contains(control) => Err(InvalidField::BodyControl),
         ..=BODY_LIMIT => Ok(text),
         _ => Err(InvalidField::BodyLength),
     }

@@ -28,15 +28,18 @@ impl IntoResponse for Note {
     }
 }
 
-/// Lists the account's notes, newest first.
+const FULL: Problem =
+    Problem::Rejected(409, "full", "This account has 1,000 notes, or 20 MB in them. Please delete some of them.");
+
+/// Lists the account's notes, newest first. A page ends after 1 MiB, too.
 #[utoipa::path(get, path = "/notes", tag = "notes", security(("session" = [])), params(Params),
     responses((status = 200, body = Page<Note>)))]
 pub(super) async fn index(
     State(app): State<App>, current: CurrentAccount, Query(params): Query<Params>,
 ) -> Result<Json<Page<Note>>> {
     let list = params.parse(current.account_id)?;
-    let notes = store::list(&app.db, &list).await?;
-    Ok(Json(list.window.page(notes, |note| Position { created_at: note.created_at, id: note.id })))
+    let (notes, more) = store::list(&app.db, &list).await?;
+    Ok(Json(list.window.page_of(notes, more, |note| Position { created_at: note.created_at, id: note.id })))
 }
 
 /// Shows a note; 304 if the client has this version.
@@ -58,7 +61,7 @@ pub(super) async fn show(
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
             description = "Identifies the request, so that it can be retried: for 24 hours it creates one note.")),
     responses((status = 201, body = Note, headers(("ETag"), ("Location"))),
-              (status = 409, description = "`urn:problem:full`: the account has 1,000 notes.")))]
+              (status = 409, description = "`urn:problem:full`: the account has 1,000 notes, or 20 MB in them.")))]
 pub(super) async fn create(
     State(app): State<App>, current: CurrentAccount, key: IdempotencyKey, Json(body): Json<NewNote>,
 ) -> Result<impl IntoResponse> {
@@ -74,7 +77,6 @@ pub(super) async fn create(
 }
 
 async fn insert_once(tx: &mut Transaction, account_id: Uuid, key: &IdempotencyKey, draft: Draft) -> Result<Note> {
-    const FULL: Problem = Problem::Rejected(409, "full", "This account has 1,000 notes. Please delete some of them.");
     let hash = draft.hash();
     if let Some(created) = key.find(tx, account_id, &hash).await? {
         return Ok(Note::new(created.resource_id, created.created_at, draft));
@@ -87,11 +89,16 @@ async fn insert_once(tx: &mut Transaction, account_id: Uuid, key: &IdempotencyKe
 /// Changes a note, if its version matches If-Match.
 #[utoipa::path(patch, path = "/notes/{id}", tag = "notes", security(("session" = [])),
     params(("If-Match" = Option<String>, Header, description = "The ETag of the version that the client has seen.")),
-    responses((status = 200, body = Note, headers(("ETag"))), (status = 412)))]
+    responses((status = 200, body = Note, headers(("ETag"))), (status = 412),
+              (status = 409, description = "`urn:problem:full`: the account has 20 MB in notes.")))]
 pub(super) async fn update(
     State(app): State<App>, current: CurrentAccount, seen: IfMatch, Path(id): Path<Uuid>, Json(body): Json<Changes>,
 ) -> Result<Note> {
     let (title, body) = body.parse()?;
+    // Requests in flight at the same time may exceed it a little.
+    if body.is_some() && store::bytes(&app.db, current.account_id).await? > store::MAX_BYTES {
+        return Err(FULL);
+    }
     let note = store::update(&app.db, current.account_id, id, &seen, title.as_deref(), body.as_deref()).await?;
     match note {
         Some(note) => Ok(note),

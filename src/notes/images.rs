@@ -1,27 +1,31 @@
 //! The handlers of a note's image: its rows are in Postgres, its objects in storage.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
 };
 use axum::response::{IntoResponse, Response};
 use axum::{body::Body, body::Bytes, extract::State, http::HeaderMap, http::StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use futures_util::StreamExt;
 use object_store::ObjectStoreExt;
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{codec, codec::Image, codec::MAX_BYTES, codec::Permit, codec::Rejection, image_store, jobs::PreviewImage};
+use super::{codec, codec::Image, codec::MAX_BYTES, codec::Rejection, codec::Room, image_store, jobs::PreviewImage};
 use super::{objects::path, objects::put, store, store::Note};
-use crate::http::{Result, limit, middleware::discard, problem::Problem};
+use crate::http::{Result, body, limit, problem::Problem};
+use crate::{context, in_flight::InFlight, in_flight::Slot, jobs, sessions::CurrentAccount, state::App};
 use crate::{http::etag::IfNoneMatch, http::extract::Path, http::extract::Query};
-use crate::{jobs, sessions::CurrentAccount, state::App};
 
 /// The deadline for the body of an upload.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
+/// The uploads of an account in flight. A static, as it limits the memory of this process.
+static UPLOADS: LazyLock<InFlight> = LazyLock::new(|| InFlight::new(2, 0));
+/// The images that are being sent: each has buffers of two connections.
+static STREAMS: Semaphore = Semaphore::const_new(32);
 
 /// Stores the image of a note, in place of an older one. The bytes decide its type, not the Content-Type.
 #[utoipa::path(put, path = "/notes/{id}/image", tag = "notes", security(("session" = [])),
@@ -32,18 +36,21 @@ pub(super) async fn update(
     State(app): State<App>, current: CurrentAccount, Path(id): Path<Uuid>, headers: HeaderMap, mut body: Body,
 ) -> Result<Note> {
     let account_id = current.account_id;
-    let bytes = match admit(&app, account_id, id, &headers).await {
-        Ok(permit) => read(&mut body).await.map(|bytes| (permit, bytes)),
+    let received = match admit(&app, account_id, id, &headers).await {
+        Ok(slot) => match timeout(UPLOAD_LIMIT, body::read_into(&mut body, MAX_BYTES)).await {
+            Ok(read) => read.map(|(bytes, room)| (bytes, room, slot)),
+            Err(_) => Err(Problem::BodyTimeout),
+        },
         Err(problem) => Err(problem),
     };
-    let (permit, bytes) = match bytes {
-        Ok(bytes) => bytes,
+    let (bytes, room, _slot) = match received {
+        Ok(received) => received,
         Err(problem) => {
-            discard(&mut body).await;
+            body::discard(&mut body).await;
             return Err(problem);
         }
     };
-    let image = codec::normalize(bytes, codec::FULL, permit).await?;
+    let image = codec::normalize(bytes.into(), codec::FULL, room).await?;
 
     let (key, content_type) = (Uuid::new_v4(), image.content_type);
     let Image { width, height, .. } = image;
@@ -58,14 +65,15 @@ pub(super) async fn update(
 }
 
 /// Checks an upload before its body is read.
-async fn admit(app: &App, account_id: Uuid, id: Uuid, headers: &HeaderMap) -> Result<Permit> {
+async fn admit(app: &App, account_id: Uuid, id: Uuid, headers: &HeaderMap) -> Result<Slot> {
     limit::check(&app.redis, &[(limit::key("uploads", &account_id.to_string()), 60, 60)]).await?;
     store::find(&app.db, account_id, id).await?.ok_or(Problem::NotFound)?;
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > MAX_BYTES) {
         return Err(Problem::TooLarge);
     }
-    Ok(codec::permit(length.unwrap_or(MAX_BYTES)).await)
+    // One by one: a waiting upload would take a slot of its account's requests.
+    UPLOADS.enter(account_id).await.ok_or(Problem::RateLimited(1))
 }
 
 impl From<Rejection> for Problem {
@@ -77,12 +85,10 @@ impl From<Rejection> for Problem {
     }
 }
 
-async fn read(body: &mut Body) -> Result<Bytes> {
-    match timeout(UPLOAD_LIMIT, Limited::new(body, MAX_BYTES).collect()).await {
-        Ok(Ok(read)) => Ok(read.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::TooLarge),
-        Ok(Err(_)) => Err(Problem::BadRequest("The body was aborted.".into())),
-        Err(_) => Err(Problem::BodyTimeout),
+impl body::Room for Room {
+    async fn grow(&mut self, _: usize, more: usize) -> Result<()> {
+        Self::grow(self, more).await;
+        Ok(())
     }
 }
 
@@ -123,6 +129,7 @@ pub(super) async fn show(
     if known.has(&etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
+    let stream = STREAMS.try_acquire().map_err(|_| Problem::Busy)?;
     let file = app.storage.bucket.get(&path(image.key, suffix)).await;
     let file = file.map_err(|error| Problem::Unavailable(format!("storage: {error}")))?;
     let headers = [
@@ -134,7 +141,10 @@ pub(super) async fn show(
         // Opened as a document, it can run nothing.
         (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
     ];
-    Ok((headers, Body::from_stream(file.into_stream())).into_response())
+    // Until all is sent, so that neither an account nor all of them have more than their part.
+    let kept = (stream, context::kept());
+    let bytes = file.into_stream().map(move |bytes| (bytes, &kept).0);
+    Ok((headers, Body::from_stream(bytes)).into_response())
 }
 
 /// Deletes the image, if there is one.

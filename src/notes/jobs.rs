@@ -21,13 +21,14 @@ impl Job for PreviewImage {
         if !image_store::has_image(&app.db, key).await? {
             return Ok(());
         }
-        let permit = codec::permit(4 * MAX_BYTES).await;
+        let mut room = codec::Room::default();
+        room.grow(4 * MAX_BYTES).await;
         let object = app.storage.bucket.get(&path(key, "")).await.map_err(retry)?;
         if object.meta.size > 4 * MAX_BYTES as u64 {
             return Err(Failure::Dead("the image is too large for a preview".into()));
         }
         let bytes = object.bytes().await.map_err(retry)?;
-        let preview = codec::normalize(bytes, codec::PREVIEW, permit).await.map_err(retry)?;
+        let preview = codec::normalize(bytes, codec::PREVIEW, room).await.map_err(retry)?;
         let content_type = preview.content_type;
         put(&app.storage, key, "-preview", preview).await.map_err(retry)?;
         if !image_store::set_preview(&app.db, key, content_type).await? {

@@ -26,6 +26,9 @@ pub(crate) struct Session {
     pub(crate) user_agent: String,
 }
 
+/// The maximum number of sessions of an account.
+const MAX_SESSIONS: u8 = 50;
+
 /// The key of a session in Redis: derived from the cookie, which it does not reveal.
 pub(crate) struct Key(String);
 
@@ -42,7 +45,7 @@ static CREATE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("cre
 static REVOKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("revoke.lua")));
 static REVOKE_ALL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("revoke_all.lua")));
 
-/// Creates a session with a new random id; returns the value of the cookie, and the session.
+/// Creates a session with a new random id, and ends the oldest beyond 50 of the account; returns the value of the cookie, and the session.
 ///
 /// # Panics The system returns no random bytes.
 pub(crate) async fn create(app: &App, account_id: Uuid, user_agent: String) -> RedisResult<(String, Session)> {
@@ -59,7 +62,7 @@ pub(crate) async fn create(app: &App, account_id: Uuid, user_agent: String) -> R
     };
     let mut script = CREATE.key(format!("session:{}", digest(&secret)));
     script.key(index(account_id)).arg(serde_json::json!(session).to_string());
-    script.arg(app.config.session_idle_seconds.min(longest)).arg(session.id.to_string()).arg(longest);
+    script.arg(app.config.session_idle_seconds.min(longest)).arg(session.id.to_string()).arg(longest).arg(MAX_SESSIONS);
     let () = app.redis.invoke(&script).await?;
     Ok((URL_SAFE_NO_PAD.encode(secret), session))
 }

@@ -111,7 +111,7 @@ async fn the_session_cookie_is_httponly_and_bound_to_its_host() {
     let deploy = deploy.with("PUBLIC_URL", "https://app.test");
     let https = deploy.web().await;
 
-    for (web, name) in [(&http, "session="), (&https, "__Host-session=")] {
+    for (web, name) in [(&http, "session-80="), (&https, "__Host-session=")] {
         let response = Client::new().sign_in(web, &account).await;
         let cookie = response.header("set-cookie");
 

@@ -24,11 +24,12 @@ const MAX_PROFILE: usize = 1 << 20;
 /// The memory to decode one image, in bytes. Measured: a progressive JPEG of 12 megapixels needs 103 MiB, a baseline
 /// one of 24 megapixels 77; ten uploads at once need at most 138 MiB more than an idle `web`, [`MAX_HELD`] included.
 const MAX_MEMORY: u64 = 110 << 20;
-/// The memory for uploads that wait or are being stored, in MiB.
-const MAX_HELD: usize = 24;
+/// The memory for uploads that arrive, wait, or are being stored, in bytes; one more upload may exceed it.
+const MAX_HELD: usize = 14 << 20;
 
 // Statics, as they limit the memory of this process, and hold no state of a service.
 static HELD: Semaphore = Semaphore::const_new(MAX_HELD);
+static EXCEEDING: Semaphore = Semaphore::const_new(1);
 static DECODING: Semaphore = Semaphore::const_new(1);
 
 /// Why an image is rejected, as a message for people.
@@ -68,25 +69,36 @@ pub struct Image {
     /// The encoded image.
     pub bytes: Vec<u8>,
     /// Released with the bytes.
-    _permit: Option<Permit>,
+    _room: Room,
 }
 
-/// A permit to hold an image in memory.
-pub type Permit = SemaphorePermit<'static>;
+/// Room for an image in memory, until it is dropped.
+#[derive(Debug, Default)]
+pub struct Room {
+    permits: Vec<SemaphorePermit<'static>>,
+    exceeding: Option<SemaphorePermit<'static>>,
+}
 
-/// Waits for a permit to hold this many bytes.
-pub async fn permit(bytes: usize) -> Permit {
-    let mib = bytes.div_ceil(1 << 20).clamp(1, MAX_HELD) as u32;
-    HELD.acquire_many(mib).await.expect("this semaphore is never closed")
+impl Room {
+    /// Makes room for more bytes. Uploads that wait for room hold what they have; so one of them at a time may exceed
+    /// the memory, and completes.
+    pub async fn grow(&mut self, bytes: usize) {
+        if self.exceeding.is_none() {
+            match HELD.try_acquire_many(bytes as u32) {
+                Ok(permit) => self.permits.push(permit),
+                Err(_) => self.exceeding = EXCEEDING.acquire().await.ok(),
+            }
+        }
+    }
 }
 
 /// Decodes and encodes an image, with its longer side scaled down to `longest`. Errors: the image is rejected.
-pub async fn normalize(bytes: Bytes, longest: u32, permit: Permit) -> Result<Image, Rejection> {
+pub async fn normalize(bytes: Bytes, longest: u32, room: Room) -> Result<Image, Rejection> {
     let decoding = DECODING.acquire().await.expect("this semaphore is never closed");
     // Moves the permits: the work runs on when the request is dropped.
     let work = tokio::task::spawn_blocking(move || {
         let _decoding = decoding;
-        render(bytes, longest).map(|image| Image { _permit: Some(permit), ..image })
+        render(bytes, longest).map(|image| Image { _room: room, ..image })
     });
     // A decoder that panics has a damaged image.
     work.await.unwrap_or(Err(Rejection::Damaged))
@@ -169,7 +181,7 @@ fn encode(image: &DynamicImage, jpeg: bool) -> ImageResult<Image> {
     } else {
         image.write_with_encoder(PngEncoder::new(&mut bytes))?;
     }
-    Ok(Image { content_type, width: image.width(), height: image.height(), bytes, _permit: None })
+    Ok(Image { content_type, width: image.width(), height: image.height(), bytes, _room: Room::default() })
 }
 
 /// The bytes per pixel that the decoder keeps until the last scan of a JPEG with several. Errors: it is CMYK, or

@@ -123,11 +123,17 @@ impl Client {
 
     /// The value of the session cookie.
     pub fn session(&self, web: &Process) -> String {
+        let cookie = self.cookie(web);
+        cookie.split_once('=').expect("a name and a value").1.to_owned()
+    }
+
+    /// The session cookie: its name, `=`, and its value.
+    pub fn cookie(&self, web: &Process) -> String {
         let url = web.url("/").parse().expect("a URL");
         let cookies = self.jar.cookies(&url).expect("a cookie");
         let cookies = cookies.to_str().expect("text").to_owned();
-        let value = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("session="));
-        value.expect("a session cookie").to_owned()
+        let cookie = cookies.split("; ").find(|cookie| cookie.starts_with("session-"));
+        cookie.expect("a session cookie").to_owned()
     }
 }
 

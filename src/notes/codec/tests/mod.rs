@@ -230,15 +230,20 @@ fn no_mutation_panics_or_hangs() {
 }
 
 #[tokio::test]
-async fn what_is_held_has_a_permit_until_it_is_dropped() {
-    let image = normalize(jpeg().into(), FULL, permit(1).await).await.unwrap();
+async fn an_image_keeps_its_room_and_one_upload_may_exceed_the_memory() {
+    let (mut room, mut exceeding, mut waiting) = (Room::default(), Room::default(), Room::default());
+    room.grow(MAX_HELD).await;
+    let image = normalize(jpeg().into(), FULL, room).await.unwrap();
     assert_eq!(image.content_type, "image/jpeg");
-    let mut all = Box::pin(permit(usize::MAX));
-    assert!(futures_util::poll!(&mut all).is_pending());
+    exceeding.grow(1).await;
+    let mut waits = Box::pin(waiting.grow(1));
+    assert!(futures_util::poll!(&mut waits).is_pending());
+
+    let rejected = normalize("<svg/>".into(), FULL, exceeding).await;
+    assert_eq!(rejected.map(drop), Err(Rejection::NotAnImage));
+    waits.await;
 
     drop(image);
-
-    let rejected = normalize("<svg/>".into(), FULL, all.await).await;
-    assert_eq!(rejected.map(drop), Err(Rejection::NotAnImage));
-    drop(permit(usize::MAX).await);
+    Room::default().grow(MAX_HELD).await;
+    assert_eq!(HELD.available_permits(), MAX_HELD);
 }
