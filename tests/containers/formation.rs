@@ -120,7 +120,7 @@ async fn a_post_is_not_retried_by_the_balancer() {
     let name = format!("{}-silent", var("DEMO_PROJECT"));
     let network = Network::new(&name);
     let silent = "defaults\n mode http\n log stdout format raw daemon\n timeout connect 1s\n timeout client 9s\n \
-        timeout server 9s\nfrontend web\n bind :8080\n log-format 'received %HM'\n \
+        timeout server 9s\nfrontend web\n bind :8080\n bind :9090\n log-format 'received %HM'\n \
         http-request return status 200 if { path_beg /health/ }\n http-request reject\n";
     let config = std::env::temp_dir().join(format!("{name}.cfg"));
     std::fs::write(&config, silent).expect("a file");

@@ -72,6 +72,7 @@ impl Collected {
         let env = [
             ("DEMO_PORT", port.to_string()),
             ("DEMO_MAIL_PORT", var("DEMO_OTHER_MAIL_PORT")),
+            ("DEMO_SUBNET", var("DEMO_OTHER_SUBNET")),
             ("DEMO_LOG_PORT", var("DEMO_OTHER_LOG_PORT")),
             ("DEMO_LOGS", "splunk".into()),
             ("DEMO_SPLUNK_HOST", "hec.test".into()),
