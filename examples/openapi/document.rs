@@ -68,13 +68,21 @@ fn reason(status: &str) -> &'static str {
 
 /// Adds to an operation the problems that follow from its parameters and method, and the common headers.
 fn complete(method: &str, operation: &mut Value) {
-    let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    if operation.get("security").is_some() {
+        parameters.push(json!({
+            "name": "X-Account-Id", "in": "header", "required": false,
+            "description": "The account that the client shows. If another one is signed in, the request is rejected.",
+            "schema": { "type": "string", "format": "uuid" },
+        }));
+        operation["parameters"] = parameters.clone().into();
+    }
     let has_parameter = |place| parameters.iter().any(|parameter| parameter["in"] == place);
     let problems: [(bool, &[u16]); 6] = [
         (operation.get("requestBody").is_some(), &[400, 408, 413, 415, 422]),
         (has_parameter("path"), &[404]),
         (has_parameter("query"), &[422]),
-        (operation.get("security").is_some(), &[401]),
+        (operation.get("security").is_some(), &[401, 409, 429]),
         (method != "get", &[403]),
         (true, &[500, 503]),
     ];
@@ -83,11 +91,12 @@ fn complete(method: &str, operation: &mut Value) {
         operation["responses"][status.to_string()]["description"] = "".into();
     }
     for (status, response) in entries(&mut operation["responses"]) {
-        let description = response["description"].take();
-        let described = description != "";
+        let description = response["description"].as_str().unwrap_or_default().to_owned();
+        let described = !description.is_empty();
         match (status.as_str() >= "400", described) {
             (true, false) => *response = json!({ "$ref": format!("#/components/responses/{status}") }),
-            (true, true) => *response = problem(status, &Value::Null),
+            // The description starts with the problem's type.
+            (true, true) => *response = problem(status, &json!([description.split('`').nth(1)])),
             (false, _) => {
                 for name in headers() {
                     response["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });
@@ -96,7 +105,7 @@ fn complete(method: &str, operation: &mut Value) {
             }
         }
         if described {
-            response["description"] = description;
+            response["description"] = description.into();
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The bytes that a process holds for its clients: request bodies as they arrive, and responses until they are sent.
-//! What counts is the bytes in memory, not what a client announces, how small its pieces are or how slowly it reads.
+//! What counts is the bytes in memory, not what a client declares, how small its pieces are or how slowly it reads.
 
 use std::time::Duration;
 

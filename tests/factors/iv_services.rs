@@ -21,12 +21,13 @@ async fn until_ready_is(status: u16, web: &Process, timeout: Duration) -> Respon
     .await
 }
 
-/// Sends signed-in reads, twenty at a time, until `stop`. Each must return 200 or 503 within the limit.
-fn keep_reading(ada: &Arc<Client>, web: &Process, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+/// Sends signed-in reads, twenty at a time, until `stop`. Each must return 200 or 503 within the limit. Five accounts, as
+/// one may have four requests in flight.
+fn keep_reading(accounts: &[Arc<Client>], web: &Process, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
     let url = web.url("/api/v1/accounts/current");
     (0..20)
-        .map(|_| {
-            let (ada, url, stop) = (Arc::clone(ada), url.clone(), stop.clone());
+        .map(|at| {
+            let (ada, url, stop) = (Arc::clone(&accounts[at % accounts.len()]), url.clone(), stop.clone());
             tokio::spawn(async move {
                 while !stop.is_cancelled() {
                     let start = Instant::now();
@@ -47,11 +48,11 @@ async fn survives_an_outage(variable: &str, outage: Mode, meanwhile: impl AsyncF
     let worker = deploy.worker();
     let deploy = deploy.through(variable, proxy.port);
     let mut web = deploy.web().await;
-    let (ada, _) = Client::signed_in_at(&web).await;
-    let (ada, stop) = (Arc::new(ada), CancellationToken::new());
+    let accounts = join_all((0..5).map(async |_| Arc::new(Client::signed_in_at(&web).await.0))).await;
+    let (ada, stop) = (Arc::clone(&accounts[0]), CancellationToken::new());
     // Opens every connection of the pool, so that the outage affects all.
-    futures_util::future::join_all((0..100).map(|_| ada.signed_in(&web))).await;
-    let reading = keep_reading(&ada, &web, &stop);
+    join_all((0..100).map(|at| accounts[at % 5].signed_in(&web))).await;
+    let reading = keep_reading(&accounts, &web, &stop);
 
     proxy.set(outage).await;
     until("reads return 503", RECOVERY, async || (ada.signed_in(&web).await == 503).then_some(())).await;
@@ -206,7 +207,8 @@ async fn a_web_with_an_exhausted_pool_stays_ready() {
     }
 
     for status in waiting {
-        assert_eq!(status.await.expect("a response"), 503);
+        // 429: the account has too many requests in flight.
+        assert!(matches!(status.await.expect("a response"), 429 | 503));
     }
 }
 

@@ -23,12 +23,13 @@ async fn no_request_fails_during_three_rolling_restarts() {
         deploys.push(one);
     }
     let _worker = deploy.worker();
-    let (ada, _) = Client::signed_in_at(&webs[0]).await;
+    // As an account may have four requests in flight.
+    let accounts = futures_util::future::join_all((0..8).map(|_| Client::signed_in_at(&webs[0]))).await;
     let balancer = Balancer::start(&ports).await;
     balancer.until_instances(2).await;
 
     let stop = CancellationToken::new();
-    let load = load(ada, &balancer, stop.clone());
+    let load = load(accounts.into_iter().map(|(client, _)| Arc::new(client)).collect(), &balancer, stop.clone());
     let mut warnings = Vec::new();
     for _ in 0..RESTARTS {
         for (web, deploy) in webs.iter_mut().zip(&deploys) {
@@ -48,14 +49,14 @@ async fn no_request_fails_during_three_rolling_restarts() {
 }
 
 /// Sends signed-in reads until `stop`, at least `REQUESTS`. Returns their number and the failures.
-fn load(ada: Client, balancer: &Balancer, stop: CancellationToken) -> JoinHandle<(usize, Vec<String>)> {
-    let (ada, url) = (Arc::new(ada), balancer.url("/api/v1/accounts/current"));
+fn load(accounts: Vec<Arc<Client>>, balancer: &Balancer, stop: CancellationToken) -> JoinHandle<(usize, Vec<String>)> {
+    let url = balancer.url("/api/v1/accounts/current");
     tokio::spawn(async move {
         let mut requests = Vec::new();
         let mut ticks = tokio::time::interval(EVERY);
         while !stop.is_cancelled() || requests.len() < REQUESTS {
             ticks.tick().await;
-            let (ada, url) = (Arc::clone(&ada), url.clone());
+            let (ada, url) = (Arc::clone(&accounts[requests.len() % accounts.len()]), url.clone());
             requests.push(tokio::spawn(async move {
                 match Response::try_of(ada.request_url("GET", &url)).await {
                     Ok(response) if response.status == 200 => None,
