@@ -1,4 +1,4 @@
-//! The memory of a web process, whatever clients send and however slowly they read: at most 32 MiB more than when idle.
+//! The memory of a web process, however clients send and read: at most 32 MiB more than when idle.
 
 use super::support::{Client, Deploy, Duration, Process, Raw, SOON, json, until};
 use std::time::Instant;

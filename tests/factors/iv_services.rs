@@ -48,11 +48,11 @@ async fn survives_an_outage(variable: &str, outage: Mode, meanwhile: impl AsyncF
     let worker = deploy.worker();
     let deploy = deploy.through(variable, proxy.port);
     let mut web = deploy.web().await;
-    let accounts = join_all((0..5).map(async |_| Arc::new(Client::signed_in_at(&web).await.0))).await;
-    let (ada, stop) = (Arc::clone(&accounts[0]), CancellationToken::new());
+    let accounts = join_all((0..6).map(async |_| Arc::new(Client::signed_in_at(&web).await.0))).await;
+    let (ada, stop) = (Arc::clone(&accounts[5]), CancellationToken::new());
     // Opens every connection of the pool, so that the outage affects all.
     join_all((0..100).map(|at| accounts[at % 5].signed_in(&web))).await;
-    let reading = keep_reading(&accounts, &web, &stop);
+    let reading = keep_reading(&accounts[..5], &web, &stop);
 
     proxy.set(outage).await;
     until("reads return 503", RECOVERY, async || (ada.signed_in(&web).await == 503).then_some(())).await;
