@@ -6,6 +6,7 @@ mod docs;
 mod live;
 mod notes;
 mod page;
+mod page_accounts;
 mod page_failures;
 #[allow(dead_code, unused_imports, reason = "tests/factors uses all of it")]
 #[path = "../factors/support/mod.rs"]

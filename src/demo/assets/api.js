@@ -16,8 +16,15 @@ export class Problem extends Error {
   }
 }
 
-const listeners = { response: [], "signed-out": [] };
-/** Adds a listener of `response` (every response) or `signed-out` (a response says that there is no session). */
+let account = null;
+/** Sends requests as this account only: if another one has signed in with this browser, the service rejects them. */
+export const actAs = (id) => { account = id; };
+
+const listeners = { response: [], "signed-out": [], "account-mismatch": [] };
+/**
+ * Adds a listener of `response` (every response), `signed-out` (a response says that there is no session) or
+ * `account-mismatch` (another account is signed in).
+ */
 export const on = (event, listener) => listeners[event].push(listener);
 const emit = (event, detail) => listeners[event].forEach((listener) => listener(detail));
 
@@ -35,6 +42,7 @@ const parsed = async (response) => {
 
 const once = async (method, path, { json, file, headers = {}, signal }) => {
   const options = { method, headers: { ...headers }, signal, body: file };
+  if (account && path.startsWith(BASE)) options.headers["x-account-id"] = account;
   if (json !== undefined) {
     options.headers["content-type"] = "application/json";
     options.body = JSON.stringify(json);
@@ -50,6 +58,7 @@ const once = async (method, path, { json, file, headers = {}, signal }) => {
   }
   const requestId = response.headers.get("x-request-id") ?? "";
   emit("response", { method, path: new URL(path, document.baseURI).pathname, status: response.status, requestId });
+  if (body?.type === "urn:problem:account-mismatch") emit("account-mismatch");
   if (!response.ok) throw new Problem(response.status, body, Number(response.headers.get("retry-after")) || 0);
   return { status: response.status, body, etag: response.headers.get("etag") };
 };

@@ -74,6 +74,17 @@ $("keep-mine").addEventListener("click", () => resolve(() => $("edit-note").requ
 /** Whether the editor has unsaved changes. */
 export const isEditing = () => $("editor").open && ($("edit-title").value !== current.note.title || $("edit-body").value !== current.note.body);
 
+/** The note in the editor, and its unsaved text. */
+export const edited = () => ({ ...current, title: $("edit-title").value, body: $("edit-body").value });
+
+/** Opens the editor with unsaved text. Saving it fails if the note was changed meanwhile. */
+export const reopen = ({ title, body, ...before }) => {
+  current = before;
+  editor.forms.clear();
+  editor.fill({ title, body });
+  editor.element.showModal();
+};
+
 /** Closes the editor; asks first if it has unsaved changes. */
 const leave = async () => {
   if (isEditing() && !await confirmed("Discard your changes?", "They are not saved.", "Discard", "Keep editing")) return;

@@ -1,11 +1,11 @@
 // The page: which view it shows.
 
 import { $ } from "./dom.js";
-import { call, on } from "./api.js";
+import { actAs, call, on } from "./api.js";
 import { fillEmail, memory, ownerForms, showDevices, signedOutForms } from "./account.js";
 import { setSignedIn, start } from "./factors.js";
-import { isEditing } from "./editor.js";
-import { clear, hasNotes, isTyping, load } from "./notes.js";
+import { edited, isEditing, reopen } from "./editor.js";
+import { clear, hasNotes, isTyping, load, restore, typed } from "./notes.js";
 
 const VIEWS = ["sign-up", "check-email", "sign-in", "forgot", "notes"];
 let signedIn = false;
@@ -60,8 +60,14 @@ const arrive = () => {
   follow();
 };
 
+/** The unsaved text of an account that was signed out while somebody wrote. */
+let draft = null;
+let account = null;
+
 const greet = async (options) => {
   const { body } = await call("GET", "accounts/current");
+  actAs(body.id);
+  account = body.id;
   signedIn = true;
   memory.set("signed-in", "yes");
   memory.set("known", "yes");
@@ -72,11 +78,18 @@ const greet = async (options) => {
   history.replaceState(null, "", location.pathname);
   show("notes", options);
   await Promise.all([load(), setSignedIn(true)]);
+  if (draft?.account === account) {
+    restore(draft.typed);
+    if (draft.edited) reopen(draft.edited);
+  }
+  draft = null;
 };
 
 const signedOut = (message, known = $("who-email").textContent) => {
   if (!signedIn) return;
   signedIn = false;
+  draft = { account, typed: isTyping() && typed(), edited: isEditing() && edited() };
+  actAs(null);
   memory.set("signed-in", null);
   clear();
   document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close());
@@ -106,6 +119,11 @@ start({
   signedOut: () => signedOut(ELSEWHERE),
 });
 on("signed-out", () => signedOut(ELSEWHERE));
+on("account-mismatch", () => {
+  if (!signedIn) return;
+  signedOut("");
+  greet({ focus: false }).catch(() => {});
+});
 document.addEventListener("notes", showStep);
 document.addEventListener("survived", toured);
 // Another tab has signed in, with the same cookie.

@@ -58,6 +58,16 @@ export const load = async () => {
   showCount();
 };
 
+/** The text of the new note. */
+export const typed = () => ({ title: $("new-note-title").value, body: $("new-note-body").value });
+
+/** Fills the new note. */
+export const restore = (text) => {
+  if (!text) return;
+  $("new-note-title").value = text.title;
+  $("new-note-body").value = text.body;
+};
+
 /** Clears the data of the account, before another one signs in. */
 export const clear = () => {
   request.abort();

@@ -18,7 +18,11 @@ impl Raw {
     }
 
     pub async fn send(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).await.expect("the request is sent");
+        self.send_bytes(text.as_bytes()).await;
+    }
+
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("the request is sent");
     }
 
     pub fn into_stream(self) -> TcpStream {
