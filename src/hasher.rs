@@ -17,6 +17,14 @@ const PER_NETWORK: usize = 32;
 /// The number of hashes that may wait in all.
 const QUEUE: usize = 512;
 
+/// How hashes with the current parameters start.
+const CURRENT: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
+
+/// Whether a hash was made with other parameters: it is to be renewed when its password is known.
+pub fn is_outdated(hash: &str) -> bool {
+    !hash.starts_with(CURRENT)
+}
+
 /// Too many hashes wait.
 #[derive(Debug, thiserror::Error)]
 #[error("password hash queue full")]
@@ -187,7 +195,7 @@ mod tests {
         let (hasher, turn) = (Hasher::default(), turn("192.0.2.1"));
         let hash = hasher.hash("correct horse".into(), turn).await?;
 
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(!is_outdated(&hash), "{hash}");
         assert!(hasher.verify("correct horse".into(), Some(hash.clone()), turn).await?);
         assert!(!hasher.verify("wrong horse".into(), Some(hash), turn).await?);
         assert!(!hasher.verify("correct horse".into(), None, turn).await?);

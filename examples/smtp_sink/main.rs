@@ -11,7 +11,11 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{env, error::Error};
 
-use axum::{Json, Router, extract::State, http::StatusCode, response::Html, routing::get};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header::HOST};
+use axum::middleware::{Next, from_fn};
+use axum::response::{Html, IntoResponse, Response};
+use axum::{Json, Router, routing::get};
 use mail_parser::MessageParser;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -25,8 +29,8 @@ type Emails = Arc<Mutex<VecDeque<Value>>>;
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (smtp, page) = (listen("SMTP_PORT").await?, listen("PAGE_PORT").await?);
     let emails = Emails::default();
-    let router =
-        Router::new().route("/", get(show)).route("/messages", get(list).delete(clear)).with_state(emails.clone());
+    let router = Router::new().route("/", get(show)).route("/messages", get(list).delete(clear));
+    let router = router.with_state(emails.clone()).layer(from_fn(local));
     let received = move |email: smtp::Received| {
         let mut emails = lock(&emails);
         emails.push_back(parsed(&email));
@@ -61,6 +65,16 @@ fn parsed(email: &smtp::Received) -> Value {
 
 fn lock(emails: &Emails) -> MutexGuard<'_, VecDeque<Value>> {
     emails.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Rejects requests to another host: a page on the web could point its own name to this machine (DNS rebinding), and
+/// read the links in emails.
+async fn local(request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    match host.rsplit_once(':').map_or(host, |(name, _)| name) {
+        "localhost" | "127.0.0.1" => next.run(request).await,
+        _ => StatusCode::FORBIDDEN.into_response(),
+    }
 }
 
 async fn list(State(emails): State<Emails>) -> Json<VecDeque<Value>> {

@@ -7,7 +7,10 @@ use axum::{response::AppendHeaders, response::IntoResponse};
 use uuid::Uuid;
 
 use super::{devices, email_address::EmailAddress, handlers::Credentials, limits, store, store::Account};
-use crate::{hasher::Turn, http::Result, http::problem::Problem, sessions, sessions::store::Session, state::App};
+use crate::{
+    hasher::Turn, hasher::is_outdated, http::Result, http::problem::Problem, sessions, sessions::store::Session,
+    state::App,
+};
 use crate::{http::extract::ClientIp, http::extract::Json, http::extract::user_agent, sessions::handlers::Device};
 
 /// Signs in. The session always gets a new id, also where the request has a session cookie (OWASP: session fixation).
@@ -19,13 +22,17 @@ pub(super) async fn create(
     let Credentials { email, password } = credentials;
     limits::check_sign_in(&app, ip, &email).await?;
     let device = devices::presented(&app.config, &headers);
-    let account = authenticate(&app, ip, &email, password, &device).await?;
+    let (account, outdated) = authenticate(&app, ip, &email, password, &device).await?;
     let (value, session) = sessions::store::create(&app, account.id, user_agent(&headers)).await?;
     confirm(&app, &account, &session).await?;
     for old in sessions::presented(&app.config, &headers) {
         sessions::store::revoke_presented(&app.redis, &old).await?;
     }
     limits::reset_sign_in(&app, ip, &email).await?;
+    if let Some(password) = outdated {
+        let hash = app.hasher.hash(password, Turn::Known).await?;
+        store::renew_hash(&app.db, account.id, &account.password_hash, &hash).await?;
+    }
     let device = devices::remember(&app.db, &app.config, account.id, &device).await?;
     tracing::info!(account.id = %account.id, "signed in");
 
@@ -35,9 +42,11 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, cookies, Json(Device::new(session, id))))
 }
 
-/// The account, if the password matches. An unknown, disabled or invalid email takes the same time and gets the same
+/// The account, if the password matches, and the password, if its hash is outdated. An unknown, disabled or invalid email takes the same time and gets the same
 /// response.
-async fn authenticate(app: &App, ip: IpAddr, email: &str, password: String, device: &[u8]) -> Result<Account> {
+async fn authenticate(
+    app: &App, ip: IpAddr, email: &str, password: String, device: &[u8],
+) -> Result<(Account, Option<String>)> {
     let found = match email.parse::<EmailAddress>() {
         Ok(email) => store::find_for_sign_in(&app.db, &email, device).await?,
         Err(_) => None,
@@ -47,9 +56,10 @@ async fn authenticate(app: &App, ip: IpAddr, email: &str, password: String, devi
         limits::check_guesses(app, ip, email).await?;
     }
     let hash = account.as_ref().map(|account| account.password_hash.clone());
+    let outdated = hash.as_deref().is_some_and(is_outdated).then(|| password.clone());
     let right = app.hasher.verify(password, hash, if known { Turn::Known } else { Turn::of(ip) }).await?;
     match account {
-        Some(account) if right && !account.disabled => Ok(account),
+        Some(account) if right && !account.disabled => Ok((account, outdated)),
         account => {
             limits::count_failure(app, email).await?;
             Err(reject(account.map(|account| account.id)))

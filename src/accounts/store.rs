@@ -55,6 +55,13 @@ pub(super) async fn find_for_sign_in(
     }))
 }
 
+/// Replaces the hash of a password by a new one of the same password.
+pub(super) async fn renew_hash(db: &Postgres, id: Uuid, old: &str, new: &str) -> sqlx::Result<()> {
+    let renew =
+        sqlx::query!("update account set password_hash = $3 where id = $1 and password_hash = $2", id, old, new);
+    renew.execute(db).await.map(drop)
+}
+
 /// The account of a session, unless it is disabled.
 pub(super) async fn find(db: &Postgres, id: Uuid) -> sqlx::Result<Option<Account>> {
     let account = sqlx::query_as!(

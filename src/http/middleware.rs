@@ -5,7 +5,9 @@ use std::{convert::Infallible, mem, panic::AssertUnwindSafe, sync::Arc, task, ta
 
 use axum::response::{IntoResponse, Response};
 use axum::{body::Body, body::HttpBody, extract::MatchedPath, extract::Request};
-use axum::{http::HeaderMap, http::Uri, http::header, http::header::HeaderName, http::header::HeaderValue};
+use axum::{
+    http::HeaderMap, http::Uri, http::Version, http::header, http::header::HeaderName, http::header::HeaderValue,
+};
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::time::timeout;
 use tower::{Service, layer::LayerFn, layer::layer_fn};
@@ -22,7 +24,7 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The security headers of every response (OWASP Secure Headers).
-pub static SECURITY: [(HeaderName, &str); 6] = [
+pub static SECURITY: [(HeaderName, &str); 7] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -30,6 +32,7 @@ pub static SECURITY: [(HeaderName, &str); 6] = [
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
@@ -91,11 +94,15 @@ async fn observe(
     );
     let header = HeaderValue::from_str(&request_id);
     let context = Context { request_id: Some(request_id), traceparent: trace.traceparent() };
-    remove_host(&mut request);
+    let has_host = remove_host(&mut request);
 
     let handled = async {
-        let result = AssertUnwindSafe(with_timeouts(app, request, service)).catch_unwind().await;
-        let response = result.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response());
+        let response = if has_host {
+            let result = AssertUnwindSafe(with_timeouts(app, request, service)).catch_unwind().await;
+            result.unwrap_or_else(|_| Problem::Internal("the handler panicked".into()).into_response())
+        } else {
+            Problem::BadRequest("HTTP/1.1 requires one Host header.".into()).into_response()
+        };
         let (status, elapsed) = (response.status().as_u16(), start.elapsed().as_secs_f64());
         tracing::info!(status, latency_ms = (elapsed * 1e6).round() / 1e3, "request");
         metrics::observe_request(method.as_str(), route, status, elapsed);
@@ -124,13 +131,17 @@ fn common_headers(config: &Config) -> HeaderMap {
     headers
 }
 
-/// Removes the host that the client sent: only `PUBLIC_URL` counts.
-fn remove_host(request: &mut Request) {
+/// Removes the host that the client sent: only `PUBLIC_URL` counts. Returns whether there was one, which HTTP/1.1
+/// requires (RFC 9112): a proxy could read another one than the service.
+fn remove_host(request: &mut Request) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    let has_host = hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11);
     request.headers_mut().remove(header::HOST);
     if request.uri().authority().is_some() {
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
     }
+    has_host
 }
 
 /// Rejects requests that a browser sends from another site (CSRF).

@@ -1,6 +1,7 @@
 //! Nobody acts as another: cookies of other services, and other accounts in the same browser.
 
 use super::support::{Client, Deploy, Raw, Response};
+use argon2::{Algorithm, Argon2, Params, Version, password_hash::PasswordHasher};
 
 #[tokio::test]
 async fn cookies_of_other_services_sign_nobody_out() {
@@ -37,4 +38,21 @@ async fn a_request_for_another_account_is_rejected() {
     let other = Response::of(request("0198c0a0-0000-7000-8000-000000000000")).await;
     other.is_problem(409);
     assert_eq!(other.body["type"], "urn:problem:account-mismatch");
+}
+
+#[tokio::test]
+async fn an_outdated_hash_is_renewed_at_sign_in() {
+    let deploy = Deploy::new().await;
+    let (web, _worker) = (deploy.web().await, deploy.worker());
+    let (client, account) = Client::signed_in_at(&web).await;
+    let weaker = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8_192, 1, 1, None).expect("parameters"));
+    let old = weaker.hash_password(account.password.as_bytes()).expect("a hash").to_string();
+    let mut db = deploy.connection().await;
+    sqlx::query("update account set password_hash = $1").bind(&old).execute(&mut db).await.expect("an update");
+
+    assert_eq!(client.sign_in(&web, &account).await.status, 201);
+
+    let new: String = sqlx::query_scalar("select password_hash from account").fetch_one(&mut db).await.expect("a hash");
+    assert!(new.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{new}");
+    assert_eq!(client.sign_in(&web, &account).await.status, 201);
 }

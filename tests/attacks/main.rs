@@ -3,6 +3,7 @@
 
 mod identity;
 mod memory;
+mod requests;
 mod room;
 #[allow(dead_code, unused_imports, reason = "tests/factors uses all of it")]
 #[path = "../factors/support/mod.rs"]
