@@ -230,6 +230,26 @@ async fn an_email_change_takes_effect_on_confirmation() {
 }
 
 #[tokio::test]
+async fn an_email_change_can_go_back_to_the_first_choice() {
+    let (_deploy, web, _worker) = running().await;
+    let (ada, account) = Client::signed_in_at(&web).await;
+    let (first, second) = (Account::new(), Account::new());
+    let change = async |new: &Account| {
+        let body = json!({ "email": new.email, "current_password": account.password });
+        assert_eq!(ada.patch(&web, "/api/v1/accounts/current", body).await.status, 202);
+    };
+
+    change(&first).await;
+    let dead = mail::token(&first.email, "change-email").await;
+    change(&second).await;
+    change(&first).await;
+    let token = mail::another_token(&first.email, "change-email", &[&dead]).await;
+
+    ada.confirm_change(&web, &dead).await.is_problem(422);
+    assert_eq!(ada.confirm_change(&web, &token).await.status, 204);
+}
+
+#[tokio::test]
 async fn an_invalid_email_is_rejected() {
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
