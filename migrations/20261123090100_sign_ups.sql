@@ -1,13 +1,12 @@
--- Pending sign-ups. One row per request, not per email: a second sign-up must not change what an older link confirms.
+-- Pending sign-ups. No password: it is chosen when the email is confirmed, so nothing that a stranger typed becomes part
+-- of an account.
 create table sign_up (
     -- UUIDv7; never leaves the service.
-    id            uuid primary key,
-    -- Not unique: several people may sign up with an email, but only its owner can confirm.
-    email         text not null check (length(email) <= 254),
-    -- The hash of the request's password, which the account gets.
-    password_hash text not null,
+    id         uuid primary key,
+    -- Not unique: each request has its own link, and all of them work until one is used.
+    email      text not null check (length(email) <= 254),
     -- Unconfirmed rows are deleted by age.
-    created_at    timestamptz not null default now()
+    created_at timestamptz not null default now()
 );
 
 -- Confirming one sign-up deletes the others of its email.

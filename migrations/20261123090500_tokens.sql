@@ -8,7 +8,7 @@ create table token (
     expires_at timestamptz not null
 );
 
--- For the cascade, and for resets, which invalidate older tokens.
+-- For the cascade, and for changes of an account, which invalidate the tokens of its resets.
 create index token_email_id on token (email_id);
 
 insert into job_schedule (task, every) values ('clean_up', '10 minutes');

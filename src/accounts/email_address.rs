@@ -38,6 +38,14 @@ impl EmailAddress {
     pub fn local_part(&self) -> &str {
         self.0.rsplit_once('@').map_or(&self.0, |(local, _)| local)
     }
+
+    /// The address without its `+tag`: mail providers deliver all tags to one mailbox.
+    pub fn mailbox(&self) -> String {
+        match self.local_part().split_once('+') {
+            Some((name, _)) if !name.is_empty() => format!("{name}{}", &self.0[self.local_part().len()..]),
+            _ => self.0.clone(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -48,6 +56,14 @@ mod tests {
     fn it_is_trimmed_and_lower_cased() {
         let email = EmailAddress::from_str("  Ada@Example.COM ").expect("a valid email address");
         assert_eq!((email.as_str(), email.local_part()), ("ada@example.com", "ada"));
+    }
+
+    #[test]
+    fn tags_do_not_make_another_mailbox() {
+        let mailbox = |text: &str| EmailAddress::from_str(text).expect("a valid email address").mailbox();
+        assert_eq!(mailbox("ada+a+b@example.com"), "ada@example.com");
+        assert_eq!(mailbox("ada@example.com"), "ada@example.com");
+        assert_ne!(mailbox("+a@example.com"), mailbox("+b@example.com"));
     }
 
     #[test]

@@ -37,39 +37,40 @@ impl Job for SendAccountEmail {
     async fn run(self, app: App) -> Result<(), Failure> {
         let Some(email) = mail::store::find_unsent(&app.db, self.email).await? else { return Ok(()) };
         match content(&app, &email).await? {
-            Some((template, link)) => mail::deliver(&app, &email, template, &link).await,
+            Some((template, link)) => mail::deliver(&app, &email, &template, &link).await,
             None => Ok(mail::store::delete(&app.db, email.id).await?),
         }
     }
 }
 
-type Content = Option<(&'static str, String)>;
-
-/// Chooses the template and creates the link's token. None: the email is not to be sent.
-async fn content(app: &App, email: &Email) -> Result<Content, Failure> {
-    let plain = |template| Ok(Some((template, String::new())));
-    match email.kind.as_str() {
-        SIGN_UP => confirmation(app, email, include_str!("templates/sign_up.txt")).await,
-        EMAIL_CHANGE => confirmation(app, email, include_str!("templates/email_change.txt")).await,
-        RESET => {
-            let token = tokens::mint_reset(&app.db, email).await?;
-            let link = token.map(|token| app.config.link(&format!("/reset#{token}")));
-            Ok(link.map(|link| (include_str!("templates/reset.txt"), link)))
-        }
-        EMAIL_CHANGE_REQUESTED => plain(include_str!("templates/email_change_requested.txt")),
-        EMAIL_CHANGED => plain(include_str!("templates/email_changed.txt")),
-        PASSWORD_CHANGED => plain(include_str!("templates/password_changed.txt")),
-        unknown => Err(Failure::Dead(format!("no such kind of email: {unknown}"))),
+/// The template with its values, and the link with its token. None: the email is not to be sent.
+async fn content(app: &App, email: &Email) -> Result<Option<(String, String)>, Failure> {
+    let (template, page) = match email.kind.as_str() {
+        SIGN_UP => (include_str!("templates/sign_up.txt"), Some("/verify")),
+        EMAIL_CHANGE => (include_str!("templates/email_change.txt"), Some("/change-email")),
+        RESET => (include_str!("templates/reset.txt"), Some("/reset")),
+        EMAIL_CHANGE_REQUESTED => (include_str!("templates/email_change_requested.txt"), None),
+        EMAIL_CHANGED => (include_str!("templates/email_changed.txt"), None),
+        PASSWORD_CHANGED => (include_str!("templates/password_changed.txt"), None),
+        unknown => return Err(Failure::Dead(format!("no such kind of email: {unknown}"))),
+    };
+    let Some(page) = page else { return Ok(Some((template.to_owned(), String::new()))) };
+    let at = email.created_at;
+    let time = format!("{} at {:02}:{:02} UTC", at.date(), at.hour(), at.minute());
+    if email.kind != RESET && has_account(app, email).await? {
+        let template = include_str!("templates/registered.txt").replace("{time}", &time);
+        return Ok(Some((template, app.config.link("/"))));
     }
+    let token = match email.kind.as_str() {
+        RESET => tokens::mint_reset(&app.db, email).await?,
+        _ => tokens::mint_confirmation(&app.db, email).await?,
+    };
+    // The code is the token: mail gateways may drop the fragment of a link, so the pages take it by hand too.
+    let filled = |token: &str| template.replace("{time}", &time).replace("{code}", token);
+    Ok(token.map(|token| (filled(&token), app.config.link(&format!("{page}#{token}")))))
 }
 
-/// An email with a link to confirm its recipient; if the recipient has an account, it says so instead. None: the
-/// request was deleted.
-async fn confirmation(app: &App, email: &Email, template: &'static str) -> Result<Content, Failure> {
+async fn has_account(app: &App, email: &Email) -> Result<bool, Failure> {
     let recipient = email.recipient.parse().map_err(|error: InvalidEmail| Failure::Dead(error.to_string()))?;
-    if store::find_by_email(&app.db, &recipient).await?.is_some() {
-        return Ok(Some((include_str!("templates/registered.txt"), String::new())));
-    }
-    let token = tokens::mint_confirmation(&app.db, email).await?;
-    Ok(token.map(|token| (template, app.config.link(&format!("/verify#{token}")))))
+    Ok(store::find_by_email(&app.db, &recipient).await?.is_some())
 }

@@ -1,12 +1,14 @@
 //! The handlers of the account routes.
 
+use std::net::IpAddr;
+
 use axum::{extract::State, http::HeaderMap, http::StatusCode, http::header::SET_COOKIE, response::IntoResponse};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{confirm, emails, limits, store, store::Account, tokens};
+use super::{confirm, emails, limits, sign_in, store, store::Account, tokens};
 use super::{email_address::EmailAddress, email_address::InvalidEmail, password::Password};
 use crate::{hasher::Turn, http::Result, http::problem::Problem, sessions, sessions::CurrentAccount, state::App};
 use crate::{http::extract::ClientIp, http::extract::Json, http::extract::user_agent, services::postgres::Transaction};
@@ -26,92 +28,110 @@ pub(super) struct Accepted {}
 
 const ACCEPTED: (StatusCode, Json<Accepted>) = (StatusCode::ACCEPTED, Json(Accepted {}));
 
-/// The body of a sign-up and of a sign-in.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Credentials {
-    #[schema(format = "email", max_length = 254, example = "ada@example.com")]
-    pub(crate) email: String,
-    #[schema(min_length = 8, max_length = 128, example = "correct horse battery")]
-    pub(crate) password: String,
-}
-
-/// Signs up. The response does not reveal whether the email has an account.
-#[utoipa::path(post, path = "/accounts", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
-pub(super) async fn sign_up(
-    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Credentials>,
-) -> Result<impl IntoResponse> {
-    let email = email_address(&body.email)?;
-    let password = new_password("password", body.password, &email)?;
-    limits::check_credentials(&app, ip).await?;
-    limits::check_emails(&app, email.as_str()).await?;
-    let hash = app.hasher.hash(password.into(), Turn::of(ip)).await?;
-    let mut tx = app.db.begin().await?;
-    let sign_up = store::insert_sign_up(&mut tx, &email, &hash).await?;
-    emails::enqueue(&mut tx, emails::SIGN_UP, email.as_str(), None, Some(sign_up)).await?;
-    tx.commit().await?;
+/// Commits what a request with an email has changed. If the email is not to be sent, nothing changes, so that the links
+/// of earlier ones still work. Counted last: a request that fails counts for nothing.
+async fn commit(
+    app: &App, ip: IpAddr, tx: Transaction, kind: &str, email: &EmailAddress,
+) -> Result<(StatusCode, Json<Accepted>)> {
+    if limits::allow_email(app, ip, kind, email).await? {
+        tx.commit().await?;
+    }
     Ok(ACCEPTED)
 }
 
+/// The body of a sign-up, and of the request of a password reset.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Verification {
-    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
-    token: String,
-}
-
-/// Confirms an email address.
-#[utoipa::path(post, path = "/verifications", tag = "accounts", responses((status = 204), (status = 429)))]
-pub(super) async fn verify(
-    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Verification>,
-) -> Result<StatusCode> {
-    limits::check_credentials(&app, ip).await?;
-    confirm::confirm(&app, &body.token).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ResetRequest {
+pub(super) struct Recipient {
     #[schema(format = "email", max_length = 254, example = "ada@example.com")]
     email: String,
 }
 
-/// Requests a password reset. The response does not reveal whether the email has an account.
-#[utoipa::path(post, path = "/password-resets", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
-pub(super) async fn request_reset(
-    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<ResetRequest>,
+/// Signs up. The password is chosen later, by the link in the email. The response does not reveal whether the email has
+/// an account.
+#[utoipa::path(post, path = "/accounts", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
+pub(super) async fn sign_up(
+    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Recipient>,
 ) -> Result<impl IntoResponse> {
     let email = email_address(&body.email)?;
     limits::check_credentials(&app, ip).await?;
-    limits::check_emails(&app, email.as_str()).await?;
     let mut tx = app.db.begin().await?;
-    emails::enqueue(&mut tx, emails::RESET, email.as_str(), None, None).await?;
-    tx.commit().await?;
-    Ok(ACCEPTED)
+    let sign_up = store::insert_sign_up(&mut tx, &email).await?;
+    emails::enqueue(&mut tx, emails::SIGN_UP, email.as_str(), None, Some(sign_up)).await?;
+    commit(&app, ip, tx, emails::SIGN_UP, &email).await
 }
 
+/// The token of an email, and the password to set.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Reset {
+pub(super) struct ChosenPassword {
     #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     token: String,
     #[schema(min_length = 8, max_length = 128, example = "correct horse battery")]
     password: String,
 }
 
+/// What a token in an email of this kind is about. One that is malformed is rejected before the request counts.
+async fn find_token(app: &App, ip: IpAddr, kind: &str, token: &str) -> Result<(Uuid, EmailAddress)> {
+    if !tokens::is_well_formed(token) {
+        return Err(Problem::InvalidToken);
+    }
+    limits::check_credentials(app, ip).await?;
+    let (id, email) = tokens::find(&app.db, kind, token).await?.ok_or(Problem::InvalidToken)?;
+    Ok((id, email_address(&email)?))
+}
+
+/// Confirms the email of a sign-up: creates the account, with the chosen password.
+#[utoipa::path(post, path = "/verifications", tag = "accounts", responses((status = 204), (status = 429)))]
+pub(super) async fn verify(
+    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<ChosenPassword>,
+) -> Result<StatusCode> {
+    // Find the token before using it up: a weak password keeps the token valid, and an invalid token costs no hash.
+    let (_, email) = find_token(&app, ip, emails::SIGN_UP, &body.token).await?;
+    let password = new_password("password", body.password, &email)?;
+    let hash = app.hasher.hash(password.into(), Turn::of(ip)).await?;
+    confirm::sign_up(&app, &body.token, &email, &hash).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EmailConfirmation {
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
+    token: String,
+}
+
+/// Confirms a change of email.
+#[utoipa::path(post, path = "/email-changes", tag = "accounts", responses((status = 204), (status = 429)))]
+pub(super) async fn confirm_email(
+    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<EmailConfirmation>,
+) -> Result<StatusCode> {
+    let (account_id, email) = find_token(&app, ip, emails::EMAIL_CHANGE, &body.token).await?;
+    confirm::email_change(&app, &body.token, account_id, &email).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Requests a password reset. The response does not reveal whether the email has an account.
+#[utoipa::path(post, path = "/password-resets", tag = "accounts", responses((status = 202, body = Accepted), (status = 429)))]
+pub(super) async fn request_reset(
+    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Recipient>,
+) -> Result<impl IntoResponse> {
+    let email = email_address(&body.email)?;
+    limits::check_credentials(&app, ip).await?;
+    let mut tx = app.db.begin().await?;
+    emails::enqueue(&mut tx, emails::RESET, email.as_str(), None, None).await?;
+    commit(&app, ip, tx, emails::RESET, &email).await
+}
+
 /// Sets a new password by the token of a reset email.
 #[utoipa::path(put, path = "/password-resets", tag = "accounts", responses((status = 204), (status = 429)))]
 pub(super) async fn reset(
-    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<Reset>,
+    State(app): State<App>, ClientIp(ip): ClientIp, Json(body): Json<ChosenPassword>,
 ) -> Result<StatusCode> {
-    limits::check_credentials(&app, ip).await?;
-    // Find the token before using it up: a weak password keeps the token valid, and an invalid token costs no hash.
-    let found = tokens::find_resettable(&app.db, &body.token).await?;
-    let (account_id, email) = found.ok_or(Problem::InvalidToken)?;
-    let password = new_password("password", body.password, &email_address(&email)?)?;
+    let (account_id, email) = find_token(&app, ip, emails::RESET, &body.token).await?;
+    let password = new_password("password", body.password, &email)?;
     let hash = app.hasher.hash(password.into(), Turn::of(ip)).await?;
-    confirm::reset(&app, &body.token, account_id, &hash).await?;
+    confirm::reset(&app, &body.token, account_id, &email, &hash).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -133,11 +153,11 @@ pub(super) async fn show(State(app): State<App>, current: CurrentAccount) -> Res
 }
 
 /// The account of the session, after its password was checked again.
-async fn confirmed(app: &App, ip: std::net::IpAddr, current: &CurrentAccount, password: String) -> Result<Account> {
+async fn confirmed(app: &App, ip: IpAddr, current: &CurrentAccount, password: String) -> Result<Account> {
     let account = store::find(&app.db, current.account_id).await?.ok_or(Problem::SignedOut)?;
     // Rate-limited: a stolen session must not be used to guess the password.
     limits::check_sign_in(app, ip, &account.email).await?;
-    if !app.hasher.verify(password, Some(account.password_hash.clone()), Turn::Known).await? {
+    if !sign_in::verify(app, password, Some(account.password_hash.clone()), Turn::Known).await? {
         return Err(Problem::WrongPassword);
     }
     limits::reset_sign_in(app, ip, &account.email).await?;
@@ -167,14 +187,17 @@ pub(super) async fn change_email(
 ) -> Result<impl IntoResponse> {
     let email = email_address(&body.email)?;
     let account = confirmed(&app, ip, &current, body.current_password).await?;
-    limits::check_emails(&app, email.as_str()).await?;
     let mut tx = app.db.begin().await?;
     let old = lock(&mut tx, &account).await?;
+    let replaced = store::delete_email_change(&mut tx, account.id).await?;
     let change = store::insert_email_change(&mut tx, account.id, &email).await?;
     emails::enqueue(&mut tx, emails::EMAIL_CHANGE, email.as_str(), Some(account.id), Some(change)).await?;
     emails::enqueue(&mut tx, emails::EMAIL_CHANGE_REQUESTED, &old, Some(account.id), None).await?;
-    tx.commit().await?;
-    Ok(ACCEPTED)
+    // The link to another email is dead now.
+    if let Some(other) = replaced.filter(|replaced| replaced != email.as_str()) {
+        limits::forget_emails(&app, &email_address(&other)?).await?;
+    }
+    commit(&app, ip, tx, emails::EMAIL_CHANGE, &email).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -194,13 +217,14 @@ pub(super) async fn change_password(
     Json(body): Json<PasswordChange>,
 ) -> Result<impl IntoResponse> {
     let account = confirmed(&app, ip, &current, body.current_password).await?;
-    let email = email_address(&account.email)?;
-    let password = new_password("new_password", body.new_password, &email)?;
-    let hash = app.hasher.hash(password.into(), Turn::of(ip)).await?;
+    let address = email_address(&account.email)?;
+    let password = new_password("new_password", body.new_password, &address)?;
+    let hash = app.hasher.hash(password.into(), Turn::Known).await?;
     let mut tx = app.db.begin().await?;
     let email = lock(&mut tx, &account).await?;
     store::set_password(&mut tx, account.id, &hash).await?;
     emails::enqueue(&mut tx, emails::PASSWORD_CHANGED, &email, Some(account.id), None).await?;
+    limits::forget_emails(&app, &address).await?;
     // Before the commit: if the sessions cannot be revoked, nothing changes.
     sessions::store::revoke_all(&app.redis, account.id).await?;
     let (session, _) = sessions::store::create(&app, account.id, user_agent(&headers)).await?;
@@ -226,6 +250,7 @@ pub(super) async fn destroy(
     let mut tx = app.db.begin().await?;
     lock(&mut tx, &account).await?;
     store::erase(&mut tx, account.id).await?;
+    limits::forget_emails(&app, &email_address(&account.email)?).await?;
     sessions::store::revoke_all(&app.redis, account.id).await?;
     tx.commit().await?;
     let cookie = sessions::cookie(&app.config, None);

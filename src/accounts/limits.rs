@@ -5,12 +5,15 @@ use std::{net::IpAddr, sync::LazyLock};
 
 use redis::Script;
 
+use super::{email_address::EmailAddress, emails};
 use crate::http::{Result, limit, limit::FIVE_MINUTES};
-use crate::{network::network, network::wider_network, state::App};
+use crate::{network::network, network::wider_network, services::redis::digest, state::App};
 
-const DAY: u64 = 86_400;
 /// The failures at one account in an hour after which unknown devices are slowed down.
 const MANY_FAILURES: u32 = 100;
+
+/// A static, as it is code.
+static EMAILS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("emails.lua")));
 
 /// Counts a sign-in.
 pub(super) async fn check_sign_in(app: &App, ip: IpAddr, email: &str) -> Result<()> {
@@ -52,9 +55,29 @@ pub(super) async fn check_credentials(app: &App, ip: IpAddr) -> Result<()> {
     limit::check(&app.redis, &limit::of_client("credentials", ip)).await
 }
 
-/// Counts an email that a request sends to an email address, whether or not that has an account.
-pub(super) async fn check_emails(app: &App, email: &str) -> Result<()> {
-    limit::check(&app.redis, &[(limit::key("emails", &folded(email)), 5, DAY)]).await
+/// Counts an email with a link that a request sends, whether or not the recipient has an account. False: it is not to be
+/// sent, and nobody is to notice. A network gets one in 10 minutes for a mailbox and kind, and the first one still works
+/// then; others do not count for it.
+///
+/// A mailbox gets 24 a day. Each kind has its own part: else sign-ups for a mailbox that has an account, or resets for
+/// one that has none, would use up the emails that its owner needs. The larger part is that of resets, whose links
+/// expire first. Notices about security, such as of a changed password, are not counted: they are always sent.
+pub(super) async fn allow_email(app: &App, ip: IpAddr, kind: &str, email: &EmailAddress) -> Result<bool> {
+    let a_day = if kind == emails::RESET { 12 } else { 6 };
+    let mut script = EMAILS.key(networks_key(kind, email));
+    script.key(limit::key(&format!("emails-a-day:{kind}"), &email.mailbox()));
+    script.arg(digest(network(ip).to_string().as_bytes())).arg(a_day);
+    Ok(app.redis.invoke(&script).await?)
+}
+
+/// Lets every network request emails to a mailbox at once, as the links in earlier ones no longer work.
+pub(super) async fn forget_emails(app: &App, email: &EmailAddress) -> Result<()> {
+    let keys = [emails::SIGN_UP, emails::RESET, emails::EMAIL_CHANGE].map(|kind| networks_key(kind, email));
+    Ok(app.redis.run(redis::cmd("DEL").arg(&keys)).await?)
+}
+
+fn networks_key(kind: &str, email: &EmailAddress) -> String {
+    limit::key(&format!("emails:{kind}"), &email.mailbox())
 }
 
 fn sign_in_key(ip: IpAddr, email: &str) -> String {

@@ -29,6 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(handlers::sign_up))
         .routes(routes!(handlers::verify))
+        .routes(routes!(handlers::confirm_email))
         .routes(routes!(handlers::request_reset, handlers::reset))
         .routes(routes!(handlers::show, handlers::change_email, handlers::destroy))
         .routes(routes!(handlers::change_password))

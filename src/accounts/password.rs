@@ -7,6 +7,9 @@ use super::email_address::EmailAddress;
 /// The commonest 5,000 of at least 8 characters, from the `zxcvbn` project's list, in lower case.
 static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
+/// The number of characters that a password may have.
+pub(super) const MAX_LENGTH: usize = 128;
+
 /// Why a new password is rejected.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum WeakPassword {
@@ -33,7 +36,7 @@ impl Password {
         let lower = text.to_lowercase();
         Err(match text.chars().count() {
             ..8 => WeakPassword::TooShort,
-            129.. => WeakPassword::TooLong,
+            length if length > MAX_LENGTH => WeakPassword::TooLong,
             _ if COMMON.contains(lower.as_str()) => WeakPassword::Common,
             _ if lower == email.as_str() || lower == email.local_part() => WeakPassword::Email,
             _ => return Ok(Self(text)),

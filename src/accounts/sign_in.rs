@@ -4,14 +4,24 @@ use std::net::IpAddr;
 
 use axum::{extract::State, http::HeaderMap, http::StatusCode, http::header};
 use axum::{response::AppendHeaders, response::IntoResponse};
+use serde::Deserialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{devices, email_address::EmailAddress, handlers::Credentials, limits, store, store::Account};
-use crate::{
-    hasher::Turn, hasher::is_outdated, http::Result, http::problem::Problem, sessions, sessions::store::Session,
-    state::App,
-};
+use super::{devices, email_address::EmailAddress, limits, password::MAX_LENGTH, store, store::Account};
+use crate::hasher::{Turn, is_outdated};
+use crate::{http::Result, http::problem::Problem, sessions, sessions::store::Session, state::App};
 use crate::{http::extract::ClientIp, http::extract::Json, http::extract::user_agent, sessions::handlers::Device};
+
+/// The body of a sign-in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credentials {
+    #[schema(format = "email", max_length = 254, example = "ada@example.com")]
+    email: String,
+    #[schema(min_length = 8, max_length = 128, example = "correct horse battery")]
+    password: String,
+}
 
 /// Signs in. The session always gets a new id, also where the request has a session cookie (OWASP: session fixation).
 #[utoipa::path(post, path = "/sessions", tag = "sessions",
@@ -42,8 +52,8 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, cookies, Json(Device::new(session, id))))
 }
 
-/// The account, if the password matches, and the password, if its hash is outdated. An unknown, disabled or invalid email takes the same time and gets the same
-/// response.
+/// The account, if the password matches, and the password, if its hash is outdated. An unknown, disabled or invalid email
+/// takes the same time and gets the same response.
 async fn authenticate(
     app: &App, ip: IpAddr, email: &str, password: String, device: &[u8],
 ) -> Result<(Account, Option<String>)> {
@@ -57,7 +67,7 @@ async fn authenticate(
     }
     let hash = account.as_ref().map(|account| account.password_hash.clone());
     let outdated = hash.as_deref().is_some_and(is_outdated).then(|| password.clone());
-    let right = app.hasher.verify(password, hash, if known { Turn::Known } else { Turn::of(ip) }).await?;
+    let right = verify(app, password, hash, if known { Turn::Known } else { Turn::of(ip) }).await?;
     match account {
         Some(account) if right && !account.disabled => Ok((account, outdated)),
         account => {
@@ -65,6 +75,14 @@ async fn authenticate(
             Err(reject(account.map(|account| account.id)))
         }
     }
+}
+
+/// Whether the password matches the hash. One that no account can have is not hashed, as that takes longer the longer it
+/// is: an empty one is, in its place.
+pub(super) async fn verify(app: &App, password: String, hash: Option<String>, turn: Turn) -> Result<bool> {
+    let possible = password.chars().nth(MAX_LENGTH).is_none();
+    let (password, hash) = if possible { (password, hash) } else { (String::new(), None) };
+    Ok(app.hasher.verify(password, hash, turn).await?)
 }
 
 /// Revokes the new session if the account was disabled or erased, or its password changed, since it was read: that

@@ -133,15 +133,14 @@ pub(super) async fn set_email(tx: &mut Transaction, id: Uuid, email: &str) -> sq
 
 /// Invalidates an account's reset tokens and its pending change of email.
 async fn invalidate(tx: &mut Transaction, id: Uuid) -> sqlx::Result<()> {
-    tokens::delete_resets(tx, id, None).await?;
-    delete_email_change(tx, id).await
+    tokens::delete_resets(tx, id).await?;
+    delete_email_change(tx, id).await.map(drop)
 }
 
-/// Adds a change of email; it replaces an older one.
+/// Adds a change of email, after the older one was deleted.
 pub(super) async fn insert_email_change(
     tx: &mut Transaction, account_id: Uuid, email: &EmailAddress,
 ) -> sqlx::Result<Uuid> {
-    delete_email_change(tx, account_id).await?;
     let change = sqlx::query_scalar!(
         "insert into email_change (id, account_id, email) values ($1, $2, $3) returning id",
         Uuid::now_v7(),
@@ -172,23 +171,19 @@ pub async fn erase(tx: &mut Transaction, id: Uuid) -> sqlx::Result<()> {
 }
 
 /// Adds a pending sign-up.
-pub(super) async fn insert_sign_up(
-    tx: &mut Transaction, email: &EmailAddress, password_hash: &str,
-) -> sqlx::Result<Uuid> {
+pub(super) async fn insert_sign_up(tx: &mut Transaction, email: &EmailAddress) -> sqlx::Result<Uuid> {
     let sign_up = sqlx::query_scalar!(
-        "insert into sign_up (id, email, password_hash) values ($1, $2, $3) returning id",
+        "insert into sign_up (id, email) values ($1, $2) returning id",
         Uuid::now_v7(),
         email.as_str(),
-        password_hash,
     );
     sign_up.fetch_one(tx).await
 }
 
-/// Locks the pending sign-ups of an email; returns the id and password hash of each.
-pub(super) async fn lock_sign_ups(tx: &mut Transaction, email: &str) -> sqlx::Result<Vec<(Uuid, String)>> {
-    let sign_ups = sqlx::query!("select id, password_hash from sign_up where email = $1 order by id for update", email);
-    let sign_ups = sign_ups.fetch_all(tx).await?;
-    Ok(sign_ups.into_iter().map(|sign_up| (sign_up.id, sign_up.password_hash)).collect())
+/// Locks the pending sign-ups of an email, in one order: using the link of one of them deletes the others.
+pub(super) async fn lock_sign_ups(tx: &mut Transaction, email: &str) -> sqlx::Result<()> {
+    let sign_ups = sqlx::query!("select id from sign_up where email = $1 order by id for update", email);
+    sign_ups.fetch_all(tx).await.map(drop)
 }
 
 async fn delete_sign_ups(tx: &mut Transaction, email: &str) -> sqlx::Result<()> {
@@ -196,20 +191,21 @@ async fn delete_sign_ups(tx: &mut Transaction, email: &str) -> sqlx::Result<()> 
     sign_ups.execute(tx).await.map(drop)
 }
 
-async fn delete_email_change(tx: &mut Transaction, account_id: Uuid) -> sqlx::Result<()> {
-    let change = sqlx::query!("delete from email_change where account_id = $1", account_id);
-    change.execute(tx).await.map(drop)
+/// Deletes the pending change of email of an account; returns its email.
+pub(super) async fn delete_email_change(tx: &mut Transaction, account_id: Uuid) -> sqlx::Result<Option<String>> {
+    let change = sqlx::query_scalar!("delete from email_change where account_id = $1 returning email", account_id);
+    change.fetch_optional(tx).await
 }
 
-/// Deletes expired rows: tokens at once, idempotency keys after a day, sign-ups and changes of email after a week, emails after a month. Returns the
-/// number of rows.
+/// Deletes expired rows: tokens at once, idempotency keys after a day, sign-ups and changes of email a day after a link
+/// that was sent at once has expired, emails after a month. Returns the number of rows.
 pub(super) async fn delete_expired(db: &Postgres) -> sqlx::Result<u64> {
     // A slow transaction: if no worker ran for long, there is more to delete than the timeout of a request allows.
     let (mut tx, mut rows) = (db.begin_slow(Duration::from_secs(30)).await?, 0);
     for delete in [
         sqlx::query!("delete from token where expires_at < now()"),
-        sqlx::query!("delete from sign_up where created_at < now() - interval '7 days'"),
-        sqlx::query!("delete from email_change where created_at < now() - interval '7 days'"),
+        sqlx::query!("delete from sign_up where created_at < now() - interval '8 days'"),
+        sqlx::query!("delete from email_change where created_at < now() - interval '2 days'"),
         sqlx::query!("delete from idempotency_key where created_at < now() - interval '24 hours'"),
     ] {
         rows += delete.execute(&mut tx).await?.rows_affected();

@@ -6,13 +6,15 @@ use uuid::Uuid;
 
 use crate::{mail::store::Email, services::postgres::Postgres, services::postgres::Transaction};
 
-/// Creates the token of a confirmation, which expires after 24 hours. None: the sign-up or the change is gone.
+/// Creates the token of a sign-up, which expires after 7 days, or of a change of email, after 24 hours. None: the
+/// sign-up or the change is gone.
 pub(super) async fn mint_confirmation(db: &Postgres, email: &Email) -> sqlx::Result<Option<String>> {
     let token = random()?;
     let stored = sqlx::query!(
         "insert into token (hash, email_id, expires_at)
-         select $1, $2, now() + interval '24 hours'
-          where exists (select from sign_up where id = $3 union all select from email_change where id = $3)",
+         select $1::bytea, $2::uuid, now() + interval '7 days' from sign_up where id = $3
+          union all
+         select $1, $2, now() + interval '24 hours' from email_change where id = $3",
         &hash(&token),
         email.id,
         email.subject_id,
@@ -20,27 +22,21 @@ pub(super) async fn mint_confirmation(db: &Postgres, email: &Email) -> sqlx::Res
     Ok((stored.execute(db).await?.rows_affected() > 0).then_some(token))
 }
 
-/// Creates a reset token, which expires after 60 minutes, and invalidates those of other emails. None: the recipient
-/// has no account, or a disabled one.
+/// Creates a reset token, which expires after 60 minutes. None: the recipient has no account, or a disabled one.
 pub(super) async fn mint_reset(db: &Postgres, email: &Email) -> sqlx::Result<Option<String>> {
-    let mut tx = db.begin().await?;
-    let account = sqlx::query_scalar!(
-        "select id from account where email = $1 and disabled_at is null for update",
-        email.recipient,
-    );
-    let Some(account) = account.fetch_optional(&mut tx).await? else { return Ok(None) };
-    let owned = sqlx::query!("update outbox_email set account_id = $2 where id = $1", email.id, account);
-    owned.execute(&mut tx).await?;
-    delete_resets(&mut tx, account, Some(email.id)).await?;
     let token = random()?;
     let stored = sqlx::query!(
-        "insert into token (hash, email_id, expires_at) values ($1, $2, now() + interval '60 minutes')",
+        "with owned as (
+             update outbox_email set account_id = account.id
+               from account
+              where outbox_email.id = $2 and account.email = outbox_email.recipient and account.disabled_at is null
+          returning outbox_email.id
+         )
+         insert into token (hash, email_id, expires_at) select $1, id, now() + interval '60 minutes' from owned",
         &hash(&token),
         email.id,
     );
-    stored.execute(&mut tx).await?;
-    tx.commit().await?;
-    Ok(Some(token))
+    Ok((stored.execute(db).await?.rows_affected() > 0).then_some(token))
 }
 
 fn random() -> sqlx::Result<String> {
@@ -49,40 +45,54 @@ fn random() -> sqlx::Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The account whose password an unexpired token may reset, with its email.
-pub(super) async fn find_resettable(db: &Postgres, token: &str) -> sqlx::Result<Option<(Uuid, String)>> {
-    let account = sqlx::query!(
-        "select account.id, account.email
-           from token
-           join outbox_email on outbox_email.id = token.email_id
-           join account on account.id = outbox_email.account_id
-          where token.hash = $1 and token.expires_at > now()
-            and outbox_email.kind = 'reset' and account.disabled_at is null",
-        &hash(token),
-    );
-    let account = account.fetch_optional(db).await?;
-    Ok(account.map(|account| (account.id, account.email)))
+/// Whether the text has the form of a token: 43 characters of base64url.
+pub(super) fn is_well_formed(token: &str) -> bool {
+    token.len() == 43 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-/// Uses a token up. Returns whether it existed and was unexpired.
+/// What an unexpired token in an email of this kind is about: the id of the account, or of the sign-up, and the email
+/// that the account has or gets.
+pub(super) async fn find(db: &Postgres, kind: &str, token: &str) -> sqlx::Result<Option<(Uuid, String)>> {
+    let found = sqlx::query!(
+        r#"select coalesce(sign_up.id, email_change.account_id, account.id) as "id!",
+                  coalesce(sign_up.email, email_change.email, account.email) as "email!"
+             from token
+             join outbox_email on outbox_email.id = token.email_id
+             left join sign_up on kind = 'sign_up' and sign_up.id = subject_id
+             left join email_change on kind = 'email_change' and email_change.id = subject_id
+             left join account on kind = 'reset' and account.id = outbox_email.account_id and disabled_at is null
+            where token.hash = $1 and token.expires_at > now() and kind = $2
+              and coalesce(sign_up.id, email_change.id, account.id) is not null"#,
+        &hash(token),
+        kind,
+    );
+    let found = found.fetch_optional(db).await?;
+    Ok(found.map(|found| (found.id, found.email)))
+}
+
+/// Uses a token up. Returns whether it was valid: unexpired, and its sign-up or change of email still there.
 pub(super) async fn spend(tx: &mut Transaction, token: &str) -> sqlx::Result<bool> {
-    let spent = sqlx::query!("delete from token where hash = $1 and expires_at > now()", &hash(token));
+    let spent = sqlx::query!(
+        "delete from token using outbox_email
+          where token.hash = $1 and token.expires_at > now() and outbox_email.id = token.email_id
+            and (kind = 'reset' or exists (select from sign_up where id = subject_id)
+                                or exists (select from email_change where id = subject_id))",
+        &hash(token),
+    );
     Ok(spent.execute(tx).await?.rows_affected() > 0)
 }
 
-/// Invalidates the reset tokens of an account, except those of the email `but`.
-pub(super) async fn delete_resets(tx: &mut Transaction, account_id: Uuid, but: Option<Uuid>) -> sqlx::Result<()> {
+/// Invalidates the reset tokens of an account.
+pub(super) async fn delete_resets(tx: &mut Transaction, account_id: Uuid) -> sqlx::Result<()> {
     let tokens = sqlx::query!(
         "delete from token using outbox_email
-          where outbox_email.id = token.email_id and outbox_email.account_id = $1
-            and outbox_email.kind = 'reset' and outbox_email.id is distinct from $2",
+          where outbox_email.id = token.email_id and outbox_email.account_id = $1 and outbox_email.kind = 'reset'",
         account_id,
-        but,
     );
     tokens.execute(tx).await.map(drop)
 }
 
 /// The hash under which a token is stored.
-pub(super) fn hash(token: &str) -> Vec<u8> {
+fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }

@@ -15,7 +15,7 @@ use store::Email;
 const LINK: &str = "{link}";
 
 /// Sends an email and records that it was sent. `template` is the subject, an empty line, and paragraphs; the paragraph
-/// `{link}` becomes a link.
+/// `{link}` becomes a link, and so does `{link}` with an ending, such as `{link}#sign-in`.
 /// Errors: `Retry` if a service is unreachable, `Dead` if the mail server rejects the email.
 pub async fn deliver(app: &App, email: &Email, template: &str, link: &str) -> Result<(), Failure> {
     let sent = app.mailer.send(message(&app.config, email, template, link)?).await;
@@ -45,17 +45,20 @@ fn message(config: &Config, email: &Email, template: &str, link: &str) -> Result
 }
 
 fn text(body: &str, link: &str) -> String {
-    body.split("\n\n")
-        .map(|paragraph| if paragraph.trim() == LINK { link } else { paragraph })
-        .collect::<Vec<_>>()
-        .join("\n\n")
+    let paragraphs = body.split("\n\n").map(|paragraph| url(paragraph, link).unwrap_or_else(|| paragraph.to_owned()));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
+}
+
+/// The URL of a paragraph that becomes a link.
+fn url(paragraph: &str, link: &str) -> Option<String> {
+    let ending = paragraph.trim().strip_prefix(LINK)?;
+    (!ending.contains(char::is_whitespace)).then(|| format!("{link}{ending}"))
 }
 
 fn html(subject: &str, body: &str, link: &str) -> String {
-    let link = escape(link);
-    let paragraphs = body.trim().split("\n\n").map(|paragraph| match paragraph {
-        LINK => format!("<p><a href=\"{link}\">{link}</a></p>\n"),
-        text => format!("<p>{}</p>\n", escape(text)),
+    let paragraphs = body.trim().split("\n\n").map(|paragraph| match url(paragraph, link).map(|url| escape(&url)) {
+        Some(url) => format!("<p><a href=\"{url}\">{url}</a></p>\n"),
+        None => format!("<p>{}</p>\n", escape(paragraph)),
     });
     let (title, paragraphs) = (escape(subject), paragraphs.collect::<String>());
     format!(
@@ -77,5 +80,12 @@ mod tests {
         assert_eq!(text("a {link} b\n\n{link}\n\nc", "http://app.test"), "a {link} b\n\nhttp://app.test\n\nc");
         assert!(html.contains("<p>a &lt; b</p>"), "{html}");
         assert!(html.contains("href=\"http://app.test/verify#t&amp;u\""), "{html}");
+    }
+
+    #[test]
+    fn an_email_can_have_several_links() {
+        let body = "{link}#a\n\n{link} is text\n\n{link}#b\n";
+        assert_eq!(text(body, "http://app.test/"), "http://app.test/#a\n\n{link} is text\n\nhttp://app.test/#b");
+        assert_eq!(html("Hi", body, "http://app.test/").matches("<a href=\"http://app.test/#").count(), 2);
     }
 }

@@ -1,5 +1,6 @@
 //! The outbox in Postgres. Errors of its functions are those of Postgres.
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{context, services::postgres::Postgres, services::postgres::Transaction};
@@ -14,6 +15,8 @@ pub struct Email {
     pub recipient: String,
     /// The row that it is about.
     pub subject_id: Option<Uuid>,
+    /// When it was requested.
+    pub created_at: OffsetDateTime,
 }
 
 /// Stores an email in the caller's transaction; returns its id, for the job that sends it. `kind` is unique to the
@@ -39,7 +42,7 @@ pub async fn insert(
 pub async fn find_unsent(db: &Postgres, id: Uuid) -> sqlx::Result<Option<Email>> {
     let email = sqlx::query_as!(
         Email,
-        "select id, kind, recipient, subject_id from outbox_email where id = $1 and sent_at is null",
+        "select id, kind, recipient, subject_id, created_at from outbox_email where id = $1 and sent_at is null",
         id,
     );
     email.fetch_optional(db).await

@@ -5,6 +5,7 @@ mod identity;
 mod memory;
 mod requests;
 mod room;
+mod sign_up;
 #[allow(dead_code, unused_imports, reason = "tests/factors uses all of it")]
 #[path = "../factors/support/mod.rs"]
 mod support;

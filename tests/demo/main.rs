@@ -3,6 +3,7 @@
 
 mod browser;
 mod docs;
+mod links;
 mod live;
 mod notes;
 mod page;

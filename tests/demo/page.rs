@@ -42,11 +42,11 @@ impl Stage {
     /// An account that is created through the API, not through the page.
     pub async fn account(&self) -> Account {
         let (client, account) = (Client::new(), Account::new());
-        let sign_up = client.post(&self.webs[0], "/api/v1/accounts", account.credentials()).await;
+        let sign_up = client.sign_up(&self.webs[0], &account).await;
         assert_eq!(sign_up.status, 202, "{}", sign_up.text);
         let link = link(&account).await;
         let (_, token) = link.split_once('#').expect("a token");
-        assert_eq!(client.confirm(&self.webs[1], token).await, 204);
+        assert_eq!(client.confirm(&self.webs[1], token, &account.password).await.status, 204);
         account
     }
 }
@@ -54,15 +54,26 @@ impl Stage {
 /// The link in the first email to an account.
 pub async fn link(account: &Account) -> String {
     let emails = mail::emails(&account.email, 1).await;
-    let text = emails[0]["text"].as_str().expect("a text");
+    link_in(&emails[0])
+}
+
+/// The link in an email.
+pub fn link_in(email: &Value) -> String {
+    let text = email["text"].as_str().expect("a text");
     let link = text.split_whitespace().find(|word| word.starts_with(ORIGIN));
     link.expect("a link to the page").to_owned()
+}
+
+/// Chooses the password on the page that a link has opened.
+pub async fn choose_password(browser: &Browser, account: &Account) {
+    browser.fill("#password", &account.password).await;
+    browser.click("#verify button").await;
+    browser.shows("#status", "confirmed").await;
 }
 
 /// Signs up on the page, until the email is sent.
 pub async fn sign_up(browser: &Browser, account: &Account) {
     browser.fill("#new-email", &account.email).await;
-    browser.fill("#new-password", &account.password).await;
     browser.click("#sign-up-form button").await;
     browser.shows("[data-view=check-email]", &account.email).await;
 }
@@ -99,8 +110,8 @@ async fn a_new_user_signs_up_and_adds_an_image() {
     sign_up(&browser, &ada).await;
     browser.screenshot("email-sent").await;
     browser.open(&link(&ada).await).await;
-    browser.click("#verify button").await;
-    browser.shows("#status", "confirmed").await;
+    browser.screenshot("verify").await;
+    choose_password(&browser, &ada).await;
     browser.click("#next a").await;
     browser.wait_for(&format!("document.getElementById('email')?.value === {}", json!(ada.email))).await;
     browser.fill("#password", &ada.password).await;
@@ -168,15 +179,24 @@ async fn a_note_changed_in_another_window_is_not_overwritten() {
 #[tokio::test]
 async fn an_invalid_field_shows_its_error_beside_it() {
     let stage = Stage::new().await;
-    let browser = stage.browser().await;
+    let (browser, ada) = (stage.browser().await, Account::new());
 
-    browser.fill("#new-email", "ada@example.com").await;
-    browser.fill("#new-password", "short").await;
+    browser.fill("#new-email", "ada").await;
     browser.click("#sign-up-form button").await;
 
-    browser.shows("#new-password-error", "It must have").await;
+    browser.shows("#new-email-error", "It is not an email address.").await;
     browser.wait_for("document.querySelector('#sign-up-form .trouble').textContent === ''").await;
-    browser.wait_for("document.activeElement.id === 'new-password'").await;
+    browser.wait_for("document.activeElement.id === 'new-email'").await;
+    sign_up(&browser, &ada).await;
+
+    browser.open(&link(&ada).await).await;
+    browser.click("#verify button").await;
+    browser.shows("#password-error", "Type a new password.").await;
+    browser.fill("#password", "short").await;
+    browser.click("#verify button").await;
+    browser.shows("#password-error", "It must have").await;
+    browser.wait_for("document.activeElement.id === 'password'").await;
+    choose_password(&browser, &ada).await;
     browser.has_no_errors(&["422 (Unprocessable"]).await;
 }
 
@@ -200,13 +220,13 @@ async fn an_unconfirmed_user_can_request_another_email() {
 
     let link = link(&ada).await;
     browser.open(&link).await;
-    browser.click("#verify button").await;
-    browser.shows("#status", "confirmed").await;
+    choose_password(&browser, &ada).await;
     browser.reload().await;
     browser.shows("#status", "confirmed").await;
     browser.hides("#again").await;
     browser.open(&format!("{ORIGIN}/health/live")).await;
     browser.open(&link).await;
+    browser.fill("#password", &ada.password).await;
     browser.click("#verify button").await;
     browser.shows("#status", "This link has been used").await;
     browser.hides("#verify").await;
@@ -254,13 +274,11 @@ async fn the_page_works_with_the_keyboard_alone() {
     let (browser, ada) = (stage.browser().await, Account::new());
 
     tab_to(&browser, "#new-email").await;
-    browser.press(&ada.email).await;
-    tab_to(&browser, "#new-password").await;
-    browser.press(ada.password.as_str() + Key::Enter).await;
+    browser.press(ada.email.as_str() + Key::Enter).await;
     browser.shows("[data-view=check-email]", &ada.email).await;
     browser.open(&link(&ada).await).await;
-    browser.wait_for("document.activeElement.matches('#verify button')").await;
-    browser.press(Key::Enter).await;
+    browser.wait_for("document.activeElement.matches('#password')").await;
+    browser.press(ada.password.as_str() + Key::Enter).await;
     browser.shows("#status", "confirmed").await;
     tab_to(&browser, "#next a").await;
     browser.press(Key::Enter).await;

@@ -17,7 +17,7 @@ fn without_request_id(response: &Response) -> String {
 async fn sign_in_fails_before_the_email_address_is_confirmed() {
     let (_deploy, web, _worker) = running().await;
     let (client, account) = (Client::new(), Account::new());
-    client.post(&web, "/api/v1/accounts", account.credentials()).await;
+    client.sign_up(&web, &account).await;
 
     client.sign_in(&web, &account).await.is_problem(401);
 }
@@ -27,11 +27,15 @@ async fn sign_up_with_a_taken_email_gets_the_same_response() {
     let (_deploy, web, _worker) = running().await;
     let account = Client::new().signed_up(&web).await;
 
-    let new = Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
-    let taken = Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
+    let new = Client::new().sign_up(&web, &Account::new()).await;
+    let taken = Client::new().sign_up(&web, &account).await;
 
     assert_eq!((taken.status, without_request_id(&taken)), (202, without_request_id(&new)));
-    assert_eq!(mail::emails(&account.email, 2).await.len(), 2, "the owner is notified");
+    let notice = mail::emails(&account.email, 2).await.remove(1);
+    let text = notice["text"].as_str().expect("a text");
+    for link in ["http://app.test/#sign-in", "http://app.test/#forgot"] {
+        assert!(text.lines().any(|line| line == link), "no link to {link}: {text}");
+    }
 }
 
 #[tokio::test]
@@ -51,18 +55,18 @@ async fn unknown_emails_and_wrong_passwords_get_the_same_response() {
 async fn a_token_can_be_used_only_once() {
     let (_deploy, web, _worker) = running().await;
     let (client, account) = (Client::new(), Account::new());
-    client.post(&web, "/api/v1/accounts", account.credentials()).await;
+    client.sign_up(&web, &account).await;
     let token = mail::token(&account.email, "verify").await;
 
-    assert_eq!(client.confirm(&web, &token).await, 204);
-    client.post(&web, "/api/v1/verifications", json!({ "token": token })).await.is_problem(422);
+    assert_eq!(client.confirm(&web, &token, &account.password).await.status, 204);
+    client.confirm(&web, &token, &account.password).await.is_problem(422);
 }
 
 #[tokio::test]
 async fn one_of_twenty_parallel_uses_of_a_token_succeeds() {
     let (_deploy, web, _worker) = running().await;
     let account = Client::new().signed_up(&web).await;
-    Client::new().post(&web, "/api/v1/password-resets", json!({ "email": account.email })).await;
+    Client::new().request_reset(&web, &account).await;
     let token = mail::token(&account.email, "reset").await;
 
     let mut uses = tokio::task::JoinSet::new();
@@ -78,55 +82,77 @@ async fn one_of_twenty_parallel_uses_of_a_token_succeeds() {
 }
 
 #[tokio::test]
-async fn reset_tokens_last_an_hour_others_a_day() {
+async fn links_last_an_hour_a_day_or_a_week() {
     let (deploy, web, _worker) = running().await;
-    let account = Client::new().signed_up(&web).await;
-    let (client, pending) = (Client::new(), Account::new());
-    client.post(&web, "/api/v1/accounts", pending.credentials()).await;
-    client.post(&web, "/api/v1/password-resets", json!({ "email": account.email })).await;
+    let (ada, account) = Client::signed_in_at(&web).await;
+    let (pending, next) = (Account::new(), Account::new());
+    ada.sign_up(&web, &pending).await;
+    ada.request_reset(&web, &account).await;
+    let change = json!({ "email": next.email, "current_password": account.password });
+    ada.patch(&web, "/api/v1/accounts/current", change).await;
     let verify = mail::token(&pending.email, "verify").await;
     let reset = mail::token(&account.email, "reset").await;
+    let change = mail::token(&next.email, "change-email").await;
 
     let mut connection = deploy.connection().await;
     let hours = "select round(extract(epoch from expires_at - now()) / 3600)::int from token order by 1";
     let hours: Vec<i32> = sqlx::query_scalar(hours).fetch_all(&mut connection).await.expect("the tokens");
-    assert_eq!(hours, [1, 24]);
+    assert_eq!(hours, [1, 24, 7 * 24]);
     let expire = sqlx::query("update token set expires_at = now()");
     expire.execute(&mut connection).await.expect("the tokens are updated");
 
-    let reset = json!({ "token": reset, "password": "another good one" });
-    client.post(&web, "/api/v1/verifications", json!({ "token": verify })).await.is_problem(422);
-    client.put(&web, "/api/v1/password-resets", reset).await.is_problem(422);
+    ada.confirm(&web, &verify, &pending.password).await.is_problem(422);
+    ada.reset(&web, &reset, "another good one").await.is_problem(422);
+    ada.confirm_change(&web, &change).await.is_problem(422);
 }
 
 #[tokio::test]
-async fn a_verification_token_cannot_reset_a_password() {
+async fn a_token_works_only_for_its_purpose() {
+    let (_deploy, web, _worker) = running().await;
+    let (ada, account) = Client::signed_in_at(&web).await;
+    let (pending, next) = (Account::new(), Account::new());
+    ada.sign_up(&web, &pending).await;
+    ada.request_reset(&web, &account).await;
+    let change = json!({ "email": next.email, "current_password": account.password });
+    ada.patch(&web, "/api/v1/accounts/current", change).await;
+    let verify = mail::token(&pending.email, "verify").await;
+    let reset = mail::token(&account.email, "reset").await;
+    let change = mail::token(&next.email, "change-email").await;
+
+    for token in [&reset, &change] {
+        ada.confirm(&web, token, &pending.password).await.is_problem(422);
+    }
+    for token in [&verify, &change] {
+        ada.reset(&web, token, "another good one").await.is_problem(422);
+    }
+    for token in [&verify, &reset] {
+        ada.confirm_change(&web, token).await.is_problem(422);
+    }
+
+    // All are still unused.
+    assert_eq!(ada.confirm(&web, &verify, &pending.password).await.status, 204);
+    assert_eq!(ada.confirm_change(&web, &change).await.status, 204);
+    ada.reset(&web, &reset, "another good one").await.is_problem(422); // sent to the old email
+}
+
+#[tokio::test]
+async fn a_weak_password_keeps_the_token_valid() {
     let (_deploy, web, _worker) = running().await;
     let (client, account) = (Client::new(), Account::new());
-    client.post(&web, "/api/v1/accounts", account.credentials()).await;
-    let token = mail::token(&account.email, "verify").await;
+    client.sign_up(&web, &account).await;
+    let verify = mail::token(&account.email, "verify").await;
 
-    let body = json!({ "token": token, "password": "another good one" });
-    let response = client.put(&web, "/api/v1/password-resets", body).await;
+    for weak in ["short", "password123", &account.email, &"x".repeat(129)] {
+        let response = client.confirm(&web, &verify, weak).await;
+        response.is_problem(422);
+        assert_eq!(response.body["errors"][0]["field"], "password", "{}", response.text);
+    }
 
-    response.is_problem(422);
-    assert_eq!(client.confirm(&web, &token).await, 204, "the token is still unused");
-}
-
-#[tokio::test]
-async fn a_link_confirms_the_password_of_its_own_sign_up() {
-    let (_deploy, web, _worker) = running().await;
-    let (client, first) = (Client::new(), Account::new());
-    client.post(&web, "/api/v1/accounts", first.credentials()).await;
-    let token = mail::token(&first.email, "verify").await;
-    let second = Account { password: "a stranger's password".into(), ..first.clone() };
-    client.post(&web, "/api/v1/accounts", second.credentials()).await;
-    mail::another_token(&first.email, "verify", &[&token]).await;
-
-    assert_eq!(client.confirm(&web, &token).await, 204);
-
-    assert_eq!(client.sign_in(&web, &second).await.status, 401);
-    assert_eq!(client.sign_in(&web, &first).await.status, 201);
+    assert_eq!(client.confirm(&web, &verify, &account.password).await.status, 204);
+    client.request_reset(&web, &account).await;
+    let reset = mail::token(&account.email, "reset").await;
+    client.reset(&web, &reset, "short").await.is_problem(422);
+    assert_eq!(client.reset(&web, &reset, "another good one").await.status, 204);
 }
 
 #[tokio::test]
@@ -137,20 +163,6 @@ async fn a_reset_for_an_unknown_email_returns_202() {
     let response = Client::new().post(&web, "/api/v1/password-resets", body).await;
 
     assert_eq!(response.status, 202, "{}", response.text);
-}
-
-#[tokio::test]
-async fn a_recipient_gets_at_most_five_emails_a_day() {
-    let (_deploy, web, _worker) = running().await;
-    let email = json!({ "email": Account::new().email });
-
-    for _ in 0..5 {
-        assert_eq!(Client::new().post(&web, "/api/v1/password-resets", email.clone()).await.status, 202);
-    }
-
-    let sixth = Client::new().post(&web, "/api/v1/password-resets", email).await;
-    sixth.is_problem(429);
-    assert!(sixth.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 3_600), "{sixth:?}");
 }
 
 #[tokio::test]
@@ -208,28 +220,41 @@ async fn an_email_change_takes_effect_on_confirmation() {
     let body = json!({ "email": new.email, "current_password": old.password });
 
     assert_eq!(ada.patch(&web, "/api/v1/accounts/current", body).await.status, 202);
-    let token = mail::token(&new.email, "verify").await;
+    let token = mail::token(&new.email, "change-email").await;
     assert_eq!(Client::new().sign_in(&web, &old).await.status, 201, "the old email address is still valid");
     mail::emails(&old.email, 2).await; // and is notified
-    assert_eq!(ada.confirm(&web, &token).await, 204);
+    assert_eq!(ada.confirm_change(&web, &token).await.status, 204);
 
     assert_eq!(Client::new().sign_in(&web, &new).await.status, 201);
     assert_eq!(Client::new().sign_in(&web, &old).await.status, 401);
 }
 
 #[tokio::test]
-async fn weak_passwords_and_invalid_emails_are_rejected() {
+async fn an_email_change_can_go_back_to_the_first_choice() {
+    let (_deploy, web, _worker) = running().await;
+    let (ada, account) = Client::signed_in_at(&web).await;
+    let (first, second) = (Account::new(), Account::new());
+    let change = async |new: &Account| {
+        let body = json!({ "email": new.email, "current_password": account.password });
+        assert_eq!(ada.patch(&web, "/api/v1/accounts/current", body).await.status, 202);
+    };
+
+    change(&first).await;
+    let dead = mail::token(&first.email, "change-email").await;
+    change(&second).await;
+    change(&first).await;
+    let token = mail::another_token(&first.email, "change-email", &[&dead]).await;
+
+    ada.confirm_change(&web, &dead).await.is_problem(422);
+    assert_eq!(ada.confirm_change(&web, &token).await.status, 204);
+}
+
+#[tokio::test]
+async fn an_invalid_email_is_rejected() {
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
-    let client = Client::new();
+    let invalid = Account { email: "not an email".into(), password: String::new() };
 
-    for (email, password) in [
-        ("ada@example.com", "short"),
-        ("ada@example.com", "password123"),
-        ("ada@example.com", "x".repeat(129).as_str()),
-        ("not an email", "correct horse battery"),
-    ] {
-        let body = json!({ "email": email, "password": password });
-        client.post(&web, "/api/v1/accounts", body).await.is_problem(422);
-    }
+    Client::new().sign_up(&web, &invalid).await.is_problem(422);
+    Client::new().request_reset(&web, &invalid).await.is_problem(422);
 }

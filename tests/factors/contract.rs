@@ -129,7 +129,7 @@ async fn only_the_owner_can_use_a_resource() {
     assert_eq!(deploy.run("account", &["disable", &disabled.email]).await.code, 0);
     let (anonymous, unconfirmed) = (Client::new(), Client::new());
     let pending = Account::new();
-    assert_eq!(unconfirmed.post(&web, "/api/v1/accounts", pending.credentials()).await.status, 202);
+    assert_eq!(unconfirmed.sign_up(&web, &pending).await.status, 202);
     assert_eq!(unconfirmed.sign_in(&web, &pending).await.status, 401);
     let operations = || Operation::all().into_iter().filter(Operation::needs_session);
 

@@ -72,7 +72,7 @@ async fn check_column(column: usize) {
 fn body(row: &str, account: &Account) -> Option<Value> {
     let new = Account::new();
     Some(match row.rsplit_once('/')?.1 {
-        "accounts" => new.credentials(),
+        "accounts" => new.recipient(),
         "password-resets" => json!({ "email": account.email }),
         "sessions" if row.starts_with("POST") => account.credentials(),
         "current" if row.starts_with("PATCH") => {

@@ -170,7 +170,7 @@ async fn an_email_waits_until_the_mail_server_recovers() {
     let deploy = Deploy::new().await.through("SMTP_URL", proxy.port);
     let (web, worker) = (deploy.web().await, deploy.worker());
     let account = Account::new();
-    Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
+    Client::new().sign_up(&web, &account).await;
     worker.log("the worker logs the failure", |line| matches!(line["level"].as_str(), Some("WARN" | "ERROR"))).await;
 
     proxy.set(Mode::Pass).await;

@@ -133,7 +133,7 @@ async fn a_mail_server_without_starttls_receives_no_email() {
     let (web, worker) = (deploy.web().await, deploy.worker());
 
     let message = failure(&deploy, Protocol::Starttls).await;
-    Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
+    Client::new().sign_up(&web, &Account::new()).await;
     let failed = worker.log("the email fails", |line| line["task"] == "send_account_email").await;
 
     assert!(message.contains("STARTTLS is not supported"), "{message}");

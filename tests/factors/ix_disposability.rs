@@ -133,7 +133,7 @@ async fn a_worker_with_a_silent_database_exits_in_time() {
     let deploy = deploy.through("DATABASE_URL", database.port).with("SMTP_URL", &mail.url("SMTP_URL"));
     let mut worker = deploy.worker();
     let accepted = mail.accepted();
-    Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
+    Client::new().sign_up(&web, &Account::new()).await;
     until("the worker is sending an email", SOON, async || (mail.accepted() > accepted + 1).then_some(())).await;
     database.set(Mode::Blackhole).await;
 

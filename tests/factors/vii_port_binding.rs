@@ -43,7 +43,7 @@ async fn links_in_emails_ignore_the_host_header() {
     let (web, _worker, account) = (deploy.web().await, deploy.worker(), Account::new());
 
     let request = Client::new().request(&web, "POST", "/api/v1/accounts");
-    let response = Response::of(request.header("host", "evil.test").json(&account.credentials())).await;
+    let response = Response::of(request.header("host", "evil.test").json(&account.recipient())).await;
 
     assert_eq!(response.status, 202, "{}", response.text);
     let email = mail::emails(&account.email, 1).await.remove(0).to_string();

@@ -20,7 +20,7 @@ async fn only_a_worker_sends_emails() {
     let (quiet, busy) = (Deploy::new().await, Deploy::new().await);
     let (web, other, _worker) = (quiet.web().await, busy.web().await, busy.worker());
     let account = Account::new();
-    Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
+    Client::new().sign_up(&web, &account).await;
 
     Client::new().signed_up(&other).await; // a later email, of a deploy with a worker, arrives
     let without_worker = mail::to(&account.email).await;
@@ -37,7 +37,7 @@ async fn three_workers_send_each_email_once() {
     let accounts: Vec<Account> = (0..20).map(|_| Account::new()).collect();
 
     for account in &accounts {
-        let response = Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
+        let response = Client::new().sign_up(&web, account).await;
         assert_eq!(response.status, 202, "{}", response.text);
     }
 
@@ -55,7 +55,7 @@ async fn hanging(proxy: &Proxy) -> (Deploy, Process, Account) {
     let web = deploy.web().await; // its health probe must not connect to the proxy
     let deploy = deploy.with("SMTP_URL", &proxy.url("SMTP_URL"));
     let (worker, account) = (deploy.worker(), Account::new());
-    drop(Client::new().post(&web, "/api/v1/accounts", account.credentials()).await);
+    drop(Client::new().sign_up(&web, &account).await);
     until("the worker is sending the email", SOON, async || (proxy.accepted() > 0).then_some(())).await;
     (deploy, worker, account)
 }
@@ -95,7 +95,7 @@ async fn rejected(reply: &'static str) -> (Deploy, Account, String) {
     let (web, account) = (deploy.web().await, Account::new());
     let copy = deploy.copy().with("SMTP_URL", &rejecting(reply).await);
     let mut worker = copy.worker();
-    Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
+    Client::new().sign_up(&web, &account).await;
     let listed = until("the reply is recorded", SOON, async || {
         let listed = deploy.run("jobs", &["list"]).await.out;
         listed.contains(&reply[..3]).then_some(listed)

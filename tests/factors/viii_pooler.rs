@@ -21,7 +21,7 @@ async fn each_of_many_sign_ups_gets_one_email() {
     let (web, workers) = (deploy.web().await, [0; 3].map(|_| deploy.worker()));
 
     let sign_ups = (0..PEOPLE).map(async |_| {
-        let response = Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
+        let response = Client::new().sign_up(&web, &Account::new()).await;
         assert_eq!(response.status, 202, "{}", response.text);
     });
     futures_util::future::join_all(sign_ups).await;
@@ -46,7 +46,7 @@ async fn the_schedule_and_the_takeover_work_through_the_pooler() {
     let mail = Proxy::to_service("SMTP_URL", Mode::Blackhole).await;
     let web = deploy.web().await;
     let account = Account::new();
-    Client::new().post(&web, "/api/v1/accounts", account.credentials()).await;
+    Client::new().sign_up(&web, &account).await;
     let first = deploy.copy().through("SMTP_URL", mail.port).worker();
     first.log("the schedule has run", |line| line["message"] == "job done" && line["task"] == "clean_up").await;
     let mut db = deploy.connection().await;

@@ -131,7 +131,7 @@ async fn a_task_unknown_to_the_release_stays_queued() {
 async fn rejected(attempts: &'static str) -> (Deploy, PgConnection, Process) {
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
-    Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
+    Client::new().sign_up(&web, &Account::new()).await;
     let mut db = deploy.connection().await;
     execute(&mut db, attempts).await;
     let worker = deploy.copy().with("SMTP_URL", &rejecting("451 come back later").await).worker();

@@ -52,7 +52,7 @@ async fn the_request_id_is_logged_by_its_job_too() {
     let id = format!("test-{}", random());
 
     let request = Client::new().request(&web, "POST", "/api/v1/accounts");
-    Response::of(request.header("x-request-id", &id).json(&account.credentials())).await;
+    Response::of(request.header("x-request-id", &id).json(&account.recipient())).await;
 
     web.log("web's line", |line| line["request_id"] == id.as_str()).await;
     worker.log("the worker's line", |line| line["request_id"] == id.as_str()).await;
@@ -146,7 +146,7 @@ async fn failing_services_leak_no_secrets_to_logs_or_responses() {
 
     let ready = client.get(&web, "/health/ready").await;
     let sign_in = client.sign_in(&web, &account).await;
-    let sign_up = client.post(&web, "/api/v1/accounts", account.credentials()).await;
+    let sign_up = client.sign_up(&web, &account).await;
     worker.log("the worker logs its failure", |line| line["level"] != "INFO").await;
 
     for response in [&ready, &sign_in, &sign_up] {

@@ -73,7 +73,7 @@ async fn sign_up(web: &Process) -> String {
     let (trace, account) = (random(), Account::new());
     let request = Client::new().request(web, "POST", "/api/v1/accounts");
     let request = request.header("traceparent", format!("00-{trace}-{PARENT}-01"));
-    let response = Response::of(request.json(&account.credentials())).await;
+    let response = Response::of(request.json(&account.recipient())).await;
     assert_eq!(response.status, 202, "{}", response.text);
     trace
 }

@@ -190,7 +190,7 @@ async fn jobs_list_shows_the_waiting_jobs() {
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
     let empty = deploy.run("jobs", &["list"]).await;
-    Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
+    Client::new().sign_up(&web, &Account::new()).await;
 
     let waiting = deploy.run("jobs", &["list"]).await;
 

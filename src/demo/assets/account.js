@@ -44,23 +44,21 @@ export const signedOutForms = ({ go, signedIn }) => {
   for (const part of [...document.querySelectorAll(".local"), ...unconfirmed.querySelectorAll(".local")]) part.hidden = !local;
   for (const part of document.querySelectorAll(".remote")) part.hidden = local;
 
-  // The last sign-up, to send its email again: kept only in this page, while it is open.
-  let lastSignUp = null;
-  const signUp = async ({ email, password }) => {
-    await call("POST", "accounts", { json: { email, password } });
-    lastSignUp = { email, password };
+  const signUp = async ({ email }) => {
+    await call("POST", "accounts", { json: { email } });
     memory.set("email", email.trim());
     fillEmail();
-    $("new-password").value = "";
   };
   wire($("sign-up-form"), async (values) => {
     await signUp(values);
     go("check-email");
   });
   wire($("again-form"), async () => {
-    if (!lastSignUp) return go("sign-up", "To send another email, type your password again. The link in the first email still works.");
-    await signUp(lastSignUp);
-    return "We have sent another email. Both links work.";
+    const email = $("new-email").value;
+    if (!email) return go("sign-up", "Type your email address again.");
+    await signUp({ email });
+    // The response does not reveal whether the service sent one.
+    return "If the last email is more than 10 minutes old, we have sent another. Each link works until one is used.";
   });
 
   const form = wire($("sign-in-form"), async ({ email, password }) => {
@@ -70,7 +68,6 @@ export const signedOutForms = ({ go, signedIn }) => {
       if (problem.type === "urn:problem:wrong-credentials") problem.hint = unconfirmed;
       throw problem;
     }
-    lastSignUp = null;
     memory.set("email", email.trim());
     $("password").value = "";
     await signedIn();
@@ -78,9 +75,8 @@ export const signedOutForms = ({ go, signedIn }) => {
   // The response is the same for every email address: whether it has an account is only in the email.
   unconfirmed.querySelector("button").addEventListener("click", async () => {
     form.clear();
-    if (form.missing()) return;
     try {
-      await signUp({ email: $("email").value, password: $("password").value });
+      await signUp({ email: $("email").value });
       $("password").value = "";
       go("check-email");
     } catch (problem) {
@@ -92,7 +88,7 @@ export const signedOutForms = ({ go, signedIn }) => {
     await call("POST", "password-resets", { json: { email } });
     $("forgot-where").hidden = false;
     $("forgot-form").querySelector("button").textContent = "Send it again";
-    return "If this email address has an account, we have sent an email to it.";
+    return "If this email address has an account, we have sent an email to it. We send the next one after 10 minutes.";
   });
 };
 

@@ -100,5 +100,5 @@ export const wire = (form, act) => {
     target.removeAttribute("aria-invalid");
     document.getElementById(`${target.id}-error`).replaceChildren();
   });
-  return { clear: () => clear(form), show: (problem) => show(form, problem), missing: () => missing(form) };
+  return { clear: () => clear(form), show: (problem) => show(form, problem) };
 };

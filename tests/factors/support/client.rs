@@ -36,6 +36,12 @@ impl Account {
         Self { email: format!("{random}@example.com"), password: format!("correct horse {random}") }
     }
 
+    /// The body of a sign-up, and of the request of a reset.
+    pub fn recipient(&self) -> Value {
+        json!({ "email": self.email })
+    }
+
+    /// The body of a sign-in.
     pub fn credentials(&self) -> Value {
         json!({ "email": self.email, "password": self.password })
     }
@@ -98,17 +104,37 @@ impl Client {
         self.get(web, "/api/v1/accounts/current").await.status
     }
 
-    pub async fn confirm(&self, web: &Process, token: &str) -> u16 {
-        self.post(web, "/api/v1/verifications", json!({ "token": token })).await.status
+    /// Signs up: an email with a link is sent, if a worker is running.
+    pub async fn sign_up(&self, web: &Process, account: &Account) -> Response {
+        self.post(web, "/api/v1/accounts", account.recipient()).await
+    }
+
+    /// Confirms the email address of a sign-up, and chooses the password of the account.
+    pub async fn confirm(&self, web: &Process, token: &str, password: &str) -> Response {
+        self.post(web, "/api/v1/verifications", json!({ "token": token, "password": password })).await
+    }
+
+    /// Confirms a change of email.
+    pub async fn confirm_change(&self, web: &Process, token: &str) -> Response {
+        self.post(web, "/api/v1/email-changes", json!({ "token": token })).await
+    }
+
+    pub async fn request_reset(&self, web: &Process, account: &Account) -> Response {
+        self.post(web, "/api/v1/password-resets", account.recipient()).await
+    }
+
+    pub async fn reset(&self, web: &Process, token: &str, password: &str) -> Response {
+        self.put(web, "/api/v1/password-resets", json!({ "token": token, "password": password })).await
     }
 
     /// Signs up and confirms the email address. A worker must be running.
     pub async fn signed_up(&self, web: &Process) -> Account {
         let account = Account::new();
-        let sign_up = self.post(web, "/api/v1/accounts", account.credentials()).await;
+        let sign_up = self.sign_up(web, &account).await;
         assert_eq!(sign_up.status, 202, "sign-up: {}", sign_up.text);
         let token = mail::token(&account.email, "verify").await;
-        assert_eq!(self.confirm(web, &token).await, 204, "confirmation");
+        let confirmed = self.confirm(web, &token, &account.password).await;
+        assert_eq!(confirmed.status, 204, "confirmation: {}", confirmed.text);
         account
     }
 

@@ -38,7 +38,7 @@ pub struct Hanging {
 pub async fn hanging(url: &str) -> Hanging {
     let deploy = Deploy::new().await;
     let web = deploy.web().await;
-    Client::new().post(&web, "/api/v1/accounts", Account::new().credentials()).await;
+    Client::new().sign_up(&web, &Account::new()).await;
     let mail = Proxy::to_url(url, Mode::Pause).await;
     let silent = deploy.copy().with("SMTP_URL", url).through("SMTP_URL", mail.port);
     let (worker, mut db) = (silent.worker(), deploy.connection().await);
