@@ -1,6 +1,6 @@
 //! The current request: its id is in logs, problems and jobs, and its trace continues in jobs.
 
-use std::{any::Any, fmt, ops::Range, sync::Arc, sync::OnceLock};
+use std::{any::Any, fmt, net::IpAddr, ops::Range, sync::Arc, sync::OnceLock};
 
 use uuid::Uuid;
 
@@ -25,6 +25,8 @@ pub struct Context {
     pub request_id: Option<String>,
     /// The current span.
     pub traceparent: Traceparent,
+    /// The address of the client; none in a job.
+    pub client: Option<IpAddr>,
 }
 
 /// A span's ids, as another process can continue its trace: `traceparent` of the W3C
@@ -78,6 +80,11 @@ pub fn kept() -> Option<Kept> {
     CURRENT.try_with(|scope| scope.kept.get().cloned()).ok().flatten()
 }
 
+/// The address of the current request's client.
+pub fn client() -> Option<IpAddr> {
+    CURRENT.try_with(|scope| scope.context.client).ok().flatten()
+}
+
 /// The context of the caller; none outside [`scope`].
 pub fn current() -> Option<Context> {
     CURRENT.try_with(|scope| scope.context.clone()).ok()
@@ -99,4 +106,25 @@ fn new_request_id() -> String {
 
 fn is_request_id(id: &str) -> bool {
     (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_traceparent_only_in_its_form(text in "\\PC{0,60}|0[0-9a-f]-[0-9a-f]{31,33}-[0-9a-fA-F]{16}-[0-9a-f]{2}") {
+            if let Some(parsed) = Traceparent::parse(&text) {
+                prop_assert_eq!(parsed.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn any_traceparent_is_read_as_it_was_written(trace_id in 1..=u128::MAX, span_id in 1..=u64::MAX, flags: u8) {
+            let read = Traceparent::parse(&Traceparent { trace_id, span_id, flags }.to_string());
+            prop_assert_eq!(read.map(|it| (it.trace_id, it.span_id, it.flags)), Some((trace_id, span_id, flags)));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::{email_address::EmailAddress, emails, limits, store, tokens};
+use crate::http::{security, security::Event};
 use crate::{http::Result, http::problem::Problem, services::postgres::Transaction, sessions, state::App};
 
 /// Creates the account of a sign-up, with the password that was chosen on the page of the link.
@@ -12,9 +13,11 @@ pub(super) async fn sign_up(app: &App, token: &str, email: &EmailAddress, passwo
     store::lock_sign_ups(&mut tx, email.as_str()).await?;
     spend(&mut tx, token).await?;
     let created = store::create(&mut tx, email.as_str(), password_hash).await?;
-    created.ok_or(Problem::InvalidToken)?;
+    let account_id = created.ok_or(Problem::InvalidToken)?;
     limits::forget_emails(app, email).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    security::log(Event::AccountCreated, Some(account_id));
+    Ok(())
 }
 
 /// Sets the new email of an account, and signs the account out everywhere.
@@ -31,7 +34,9 @@ pub(super) async fn email_change(app: &App, token: &str, account_id: Uuid, email
     limits::forget_emails(app, email).await?;
     // Before the commit: if the sessions cannot be revoked, nothing changes.
     sessions::store::revoke_all(&app.redis, account_id).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    security::log(Event::EmailChanged, Some(account_id));
+    Ok(())
 }
 
 /// Sets a new password, and signs the account out everywhere.
@@ -46,7 +51,9 @@ pub(super) async fn reset(
     limits::forget_emails(app, email).await?;
     // Before the commit: if the sessions cannot be revoked, nothing changes.
     sessions::store::revoke_all(&app.redis, account_id).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    security::log(Event::PasswordReset, Some(account_id));
+    Ok(())
 }
 
 async fn spend(tx: &mut Transaction, token: &str) -> Result<()> {

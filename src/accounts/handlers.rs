@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{confirm, emails, limits, sign_in, store, store::Account, tokens};
 use super::{email_address::EmailAddress, email_address::InvalidEmail, password::Password};
+use crate::http::{security, security::Event};
 use crate::{hasher::Turn, http::Result, http::problem::Problem, sessions, sessions::CurrentAccount, state::App};
 use crate::{http::extract::ClientIp, http::extract::Json, http::extract::user_agent, services::postgres::Transaction};
 
@@ -58,6 +59,7 @@ pub(super) async fn sign_up(
     let mut tx = app.db.begin().await?;
     let sign_up = store::insert_sign_up(&mut tx, &email).await?;
     emails::enqueue(&mut tx, emails::SIGN_UP, email.as_str(), None, Some(sign_up)).await?;
+    security::log(Event::SignUpRequested, None);
     commit(&app, ip, tx, emails::SIGN_UP, &email).await
 }
 
@@ -120,6 +122,7 @@ pub(super) async fn request_reset(
     limits::check_credentials(&app, ip).await?;
     let mut tx = app.db.begin().await?;
     emails::enqueue(&mut tx, emails::RESET, email.as_str(), None, None).await?;
+    security::log(Event::ResetRequested, None);
     commit(&app, ip, tx, emails::RESET, &email).await
 }
 
@@ -158,6 +161,7 @@ async fn confirmed(app: &App, ip: IpAddr, current: &CurrentAccount, password: St
     // Rate-limited: a stolen session must not be used to guess the password.
     limits::check_sign_in(app, ip, &account.email).await?;
     if !sign_in::verify(app, password, Some(account.password_hash.clone()), Turn::Known).await? {
+        security::log(Event::PasswordRejected, Some(account.id));
         return Err(Problem::WrongPassword);
     }
     limits::reset_sign_in(app, ip, &account.email).await?;
@@ -197,6 +201,7 @@ pub(super) async fn change_email(
     if let Some(other) = replaced.filter(|replaced| replaced != email.as_str()) {
         limits::forget_emails(&app, &email_address(&other)?).await?;
     }
+    security::log(Event::EmailChangeRequested, Some(account.id));
     commit(&app, ip, tx, emails::EMAIL_CHANGE, &email).await
 }
 
@@ -229,6 +234,7 @@ pub(super) async fn change_password(
     sessions::store::revoke_all(&app.redis, account.id).await?;
     let (session, _) = sessions::store::create(&app, account.id, user_agent(&headers)).await?;
     tx.commit().await?;
+    security::log(Event::PasswordChanged, Some(account.id));
     let cookie = sessions::cookie(&app.config, Some(&session));
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]))
 }
@@ -253,6 +259,7 @@ pub(super) async fn destroy(
     limits::forget_emails(&app, &email_address(&account.email)?).await?;
     sessions::store::revoke_all(&app.redis, account.id).await?;
     tx.commit().await?;
+    security::log(Event::AccountErased, Some(account.id));
     let cookie = sessions::cookie(&app.config, None);
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]))
 }

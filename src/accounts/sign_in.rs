@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{devices, email_address::EmailAddress, limits, password::MAX_LENGTH, store, store::Account};
 use crate::hasher::{Turn, is_outdated};
+use crate::http::{security, security::Event};
 use crate::{http::Result, http::problem::Problem, sessions, sessions::store::Session, state::App};
 use crate::{http::extract::ClientIp, http::extract::Json, http::extract::user_agent, sessions::handlers::Device};
 
@@ -44,7 +45,7 @@ pub(super) async fn create(
         store::renew_hash(&app.db, account.id, &account.password_hash, &hash).await?;
     }
     let device = devices::remember(&app.db, &app.config, account.id, &device).await?;
-    tracing::info!(account.id = %account.id, "signed in");
+    security::log(Event::SignedIn, Some(account.id));
 
     let id = session.id;
     let cookies =
@@ -98,6 +99,6 @@ async fn confirm(app: &App, account: &Account, session: &Session) -> Result<()> 
 }
 
 fn reject(account: Option<Uuid>) -> Problem {
-    tracing::info!(account.id = account.map(tracing::field::display), "sign-in rejected");
+    security::log(Event::SignInRejected, account);
     Problem::WrongCredentials
 }

@@ -105,6 +105,7 @@ fn parse_limit(text: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn window(list: &str) -> Window {
         Window::parse(&[list.as_bytes()], None, None).unwrap_or_else(|problem| panic!("{problem:?}"))
@@ -123,6 +124,20 @@ mod tests {
             tampered[at] = if tampered[at] == b'A' { b'B' } else { b'A' };
             let tampered = String::from_utf8(tampered).expect("ASCII");
             assert_eq!(window("a").position(&tampered), None, "{tampered}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_cursor_only_of_its_list(text in "[A-Za-z0-9_-]{0,50}|\\PC{0,50}") {
+            prop_assert!(window("a").position(&text).is_none());
+        }
+
+        #[test]
+        fn any_position_is_read_as_it_was_written(micros in 0..=4_000_000_000_000_000_i64, id: u128) {
+            let created_at = OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(micros);
+            let position = Position { created_at, id: Uuid::from_u128(id) };
+            prop_assert_eq!(window("a").position(&window("a").cursor(position)), Some(position));
         }
     }
 

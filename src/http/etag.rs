@@ -61,7 +61,21 @@ fn version(tag: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::*;
+    use axum::http::HeaderValue;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_if_match_finds_a_version_among_other_tags(other in "[\\x20-\\x7e\\x80-\\xff&&[^,*]]{0,40}", wanted: i64) {
+            let line = format!("{other}, {}", etag(wanted));
+            let value = HeaderValue::from_bytes(line.as_bytes());
+            prop_assume!(value.is_ok());
+            let headers = HeaderMap::from_iter([(header::IF_MATCH, value.expect("checked"))]);
+            let found = tags(&headers, header::IF_MATCH).expect("the header is there");
+            prop_assert!(found.iter().any(|tag| version(tag) == Some(wanted)));
+        }
+    }
 
     #[test]
     fn only_the_strong_etag_of_a_version_is_one() {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::valu
 use serde_json::error::Category;
 
 use super::{body, problem::Problem};
-use crate::{server::Peer, state::App};
+use crate::{config::Config, context, server::Peer, state::App};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -99,19 +99,23 @@ pub fn present<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option
     String::deserialize(from).map(Some)
 }
 
-/// The IP address of the client; `X-Forwarded-For` counts only from `TRUSTED_PROXIES`.
+/// The IP address of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientIp(pub IpAddr);
 
 impl FromRequestParts<App> for ClientIp {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let peer = parts.extensions.get().copied();
-        let Peer(peer) = peer.ok_or_else(|| Problem::Internal("the peer's address is unknown".into()))?;
-        let trusted = &app.config.trusted_proxies;
-        Ok(Self(client(peer.ip(), &parts.headers, |ip| trusted.iter().any(|network| network.contains(&ip)))))
+    async fn from_request_parts(_: &mut Parts, _: &App) -> Result<Self, Problem> {
+        context::client().map(Self).ok_or_else(|| Problem::Internal("the client's address is unknown".into()))
     }
+}
+
+/// The IP address of a request's client; `X-Forwarded-For` counts only from `TRUSTED_PROXIES`.
+pub(super) fn client_of(request: &Request, config: &Config) -> Option<IpAddr> {
+    let Peer(peer) = request.extensions().get()?;
+    let trusted = |ip| config.trusted_proxies.iter().any(|network| network.contains(&ip));
+    Some(client(peer.ip(), request.headers(), trusted))
 }
 
 /// Reads `X-Forwarded-For` from right to left, up to the first address that is no trusted proxy.
@@ -145,6 +149,28 @@ pub fn user_agent(headers: &HeaderMap) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_forwarded_for_of_a_stranger_counts_for_nothing(line in prop::collection::vec(any::<u8>(), 0..100)) {
+            let peer: IpAddr = "192.0.2.1".parse().expect("an IP address");
+            let value = HeaderValue::from_bytes(&line);
+            prop_assume!(value.is_ok());
+            let headers = HeaderMap::from_iter([(FORWARDED_FOR, value.expect("checked"))]);
+            prop_assert_eq!(client(peer, &headers, |_| false), peer);
+        }
+
+        #[test]
+        fn any_forwarded_for_before_the_last_stranger_counts_for_nothing(line in "[\\x20-\\x7e]{0,80}", last: [u8; 4]) {
+            let last = IpAddr::from(last);
+            prop_assume!(!last.to_string().starts_with("10."));
+            let value = HeaderValue::from_str(&format!("{line}, {last}, 10.0.0.2")).expect("ASCII");
+            let headers = HeaderMap::from_iter([(FORWARDED_FOR, value)]);
+            let peer = "10.0.0.1".parse().expect("an IP address");
+            prop_assert_eq!(client(peer, &headers, |ip| ip.to_string().starts_with("10.")), last);
+        }
+    }
 
     fn client_of(peer: &str, forwarded: &[&'static str]) -> String {
         let mut headers = HeaderMap::new();

@@ -14,7 +14,7 @@ use tower::{Service, layer::LayerFn, layer::layer_fn};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 
-use super::{body, extract::is_json, problem::Problem};
+use super::{body, extract::client_of, extract::is_json, problem::Problem, security, security::Event};
 use crate::{config::Config, context, context::Context, metrics, state::App, traces};
 
 const BODY_LIMIT: usize = 1 << 20;
@@ -93,7 +93,11 @@ async fn observe(
         route = route.unwrap_or_default(),
     );
     let header = HeaderValue::from_str(&request_id);
-    let context = Context { request_id: Some(request_id), traceparent: trace.traceparent() };
+    let context = Context {
+        request_id: Some(request_id),
+        traceparent: trace.traceparent(),
+        client: client_of(&request, &app.config),
+    };
     let has_host = remove_host(&mut request);
 
     let handled = async {
@@ -148,7 +152,10 @@ fn remove_host(request: &mut Request) -> bool {
 pub fn same_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response> {
     let origin = config.public_url.origin().ascii_serialization();
     let layer = CsrfLayer::new().add_trusted_origin(origin).expect("an origin of http or https is one");
-    layer.with_rejection_response(|_| Problem::CrossOrigin.into_response())
+    layer.with_rejection_response(|_| {
+        security::log(Event::CrossOriginRejected, None);
+        Problem::CrossOrigin.into_response()
+    })
 }
 
 /// Reads the body, then runs the handler, each with its timeout.

@@ -1,5 +1,6 @@
 //! HTTP: extractors, middleware and errors, shared by all routes.
 
+pub mod security;
 pub mod problem;
 pub mod body;
 pub mod extract;

@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{http::HeaderValue, http::StatusCode, http::header::CONTENT_TYPE, http::header::RETRY_AFTER};
 use serde_json::{Value, json};
 
+use super::{security, security::Event};
 use crate::{context, hasher};
 
 /// Why a request failed. A `String` here is a cause, which is logged and never sent, except that of `BadRequest`.
@@ -100,6 +101,7 @@ impl IntoResponse for Problem {
             Self::NotReady(checks) => body["checks"] = checks.clone(),
             Self::Unavailable(cause) => tracing::error!(cause, "service unreachable"),
             Self::Internal(cause) => tracing::error!(cause, "request failed"),
+            Self::RateLimited(_) => security::log(Event::RateLimited, None),
             _ => {}
         }
         let problem = HeaderValue::from_static("application/problem+json");

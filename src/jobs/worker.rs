@@ -136,7 +136,7 @@ impl Worker {
         // At level ERROR, so that warnings and errors have these fields where INFO is off.
         let span =
             tracing::error_span!("job", job_id = job.id, task = task.name, request_id, trace_id = trace.trace_id(),);
-        let context = Context { request_id, traceparent: trace.traceparent() };
+        let context = Context { request_id, traceparent: trace.traceparent(), client: None };
         let attempt = job.attempts;
         let outcome = context::scope(context, self.execute(task, job, lease)).instrument(span.clone()).await;
         // No renewal while the outcome is recorded: a renewal after the delete would report the lease as lost.

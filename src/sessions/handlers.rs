@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{CurrentAccount, cookie, store, store::Session};
-use crate::http::{Result, cursor::Page, extract::Json, extract::Path, problem::Problem};
+use crate::http::{Result, cursor::Page, extract::Json, extract::Path, problem::Problem, security, security::Event};
 use crate::{config::Config, state::App};
 
 /// A signed-in device, as its owner sees it.
@@ -49,6 +49,7 @@ pub(super) async fn index(State(app): State<App>, current: CurrentAccount) -> Re
     responses((status = 204, headers(("Set-Cookie"), ("Clear-Site-Data")))))]
 pub(super) async fn destroy_current(State(app): State<App>, current: CurrentAccount) -> Result<impl IntoResponse> {
     store::revoke_presented(&app.redis, &current.key).await?;
+    security::log(Event::SignedOut, Some(current.account_id));
     Ok(signed_out(&app.config))
 }
 
@@ -57,6 +58,7 @@ pub(super) async fn destroy_current(State(app): State<App>, current: CurrentAcco
     responses((status = 204, headers(("Set-Cookie"), ("Clear-Site-Data")))))]
 pub(super) async fn destroy_all(State(app): State<App>, current: CurrentAccount) -> Result<impl IntoResponse> {
     store::revoke_all(&app.redis, current.account_id).await?;
+    security::log(Event::SignedOutEverywhere, Some(current.account_id));
     Ok(signed_out(&app.config))
 }
 
@@ -68,6 +70,7 @@ pub(super) async fn destroy(
     if !store::revoke(&app.redis, current.account_id, id).await? {
         return Err(Problem::NotFound);
     }
+    security::log(Event::SignedOut, Some(current.account_id));
     Ok(StatusCode::NO_CONTENT)
 }
 

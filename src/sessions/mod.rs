@@ -12,6 +12,7 @@ use cookie::{Cookie, SameSite, time::Duration};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
+use crate::http::{security, security::Event};
 use crate::{config::Config, context, http::Result, http::problem::Problem, state::App};
 
 /// The routes, below the prefix of the API.
@@ -53,6 +54,7 @@ impl FromRequestParts<App> for CurrentAccount {
         let (session, key) = found.ok_or(Problem::SignedOut)?;
         let account_id = session.account_id;
         if parts.headers.get(ACCOUNT_ID).is_some_and(|id| id.as_bytes() != account_id.to_string().as_bytes()) {
+            security::log(Event::AccountMismatch, Some(account_id));
             return Err(MISMATCH);
         }
         // Before a connection to Postgres is taken, so that no account can take all of them.
@@ -100,4 +102,21 @@ pub(crate) fn cookie_name(config: &Config, name: &str) -> String {
         return format!("__Host-{name}");
     }
     format!("{name}-{}", config.public_url.port_or_known_default().unwrap_or(80))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_other_cookie_leaves_ours(other in prop::collection::vec(any::<u8>(), 0..60), value in "[A-Za-z0-9_-]{1,50}") {
+            let line = [&other[..], b"; session-80=", value.as_bytes(), b"; x=", &other[..]].concat();
+            let line = HeaderValue::from_bytes(&line);
+            prop_assume!(line.is_ok());
+            let headers = HeaderMap::from_iter([(header::COOKIE, line.expect("checked"))]);
+            prop_assert!(cookies(&headers, "session-80").any(|found| found == value));
+        }
+    }
 }

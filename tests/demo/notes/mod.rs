@@ -149,7 +149,8 @@ async fn the_1001st_note_is_rejected_under_concurrency() {
         send_until_not_busy(setup.request(turn, "POST", NOTES).json(&json!({ "title": "one more", "body": "" })))
     };
     let unlock = async {
-        until("ten requests wait for the lock", SOON, async || (waiting(&mut monitor).await >= 10).then_some(())).await;
+        until("eight requests wait for the lock", SOON, async || (waiting(&mut monitor).await >= 8).then_some(()))
+            .await;
         lock.commit().await.expect("the account is unlocked");
     };
     let (responses, ()) = tokio::join!(join_all((0..20).map(post)), unlock);
@@ -166,11 +167,11 @@ async fn waiting(connection: &mut sqlx::PgConnection) -> i64 {
     sqlx::query_scalar(count).fetch_one(connection).await.expect("the connections are counted")
 }
 
-/// Sends the request until the status is not 503.
+/// Sends the request until the status is not 503, or 429 for too many in flight.
 async fn send_until_not_busy(request: reqwest::RequestBuilder) -> Response {
     until("the web is not busy", SOON, async || {
         let response = Response::of(request.try_clone().expect("a body that can be cloned")).await;
-        (response.status != 503).then_some(response)
+        (!matches!(response.status, 429 | 503)).then_some(response)
     })
     .await
 }

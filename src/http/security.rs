@@ -1,0 +1,34 @@
+//! The security events: what an operator searches for after an attack. docs/security.md lists them.
+
+use uuid::Uuid;
+
+use crate::{context, network::network};
+
+/// A security event. It is logged with its account, if known, and the network of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "its name documents a variant")]
+pub enum Event {
+    SignUpRequested,
+    AccountCreated,
+    SignedIn,
+    SignInRejected,
+    PasswordRejected,
+    SignedOut,
+    SignedOutEverywhere,
+    ResetRequested,
+    PasswordReset,
+    PasswordChanged,
+    EmailChangeRequested,
+    EmailChanged,
+    AccountErased,
+    RateLimited,
+    CrossOriginRejected,
+    AccountMismatch,
+}
+
+/// Logs a security event.
+pub fn log(event: Event, account: Option<Uuid>) {
+    let client = context::client().map(|ip| tracing::field::display(network(ip)));
+    let account = account.map(tracing::field::display);
+    tracing::info!(event = ?event, account.id = account, client, "security event");
+}
