@@ -12,8 +12,8 @@ const CONCURRENCY: usize = 4;
 async fn sign_up(deploy: &Deploy, people: i32) {
     let added: i64 = sqlx::query_scalar(
         "with person as (
-             insert into sign_up (id, email, password_hash)
-                  select gen_random_uuid(), n || '@example.com', '-' from generate_series(1, $1) as n
+             insert into sign_up (id, email)
+                  select gen_random_uuid(), n || '@example.com' from generate_series(1, $1) as n
                returning id, email),
          requested as (
              insert into outbox_email (id, kind, recipient, subject_id)

@@ -7,9 +7,9 @@ use sqlx::PgConnection;
 
 /// Expired and unexpired rows of every table that is cleaned up.
 const ROWS: &str = "with pending as (
-        insert into sign_up (id, email, password_hash, created_at)
-        values (gen_random_uuid(), 'new@example.com', '-', now()),
-               (gen_random_uuid(), 'old@example.com', '-', now() - interval '8 days')
+        insert into sign_up (id, email, created_at)
+        values (gen_random_uuid(), 'new@example.com', now()),
+               (gen_random_uuid(), 'old@example.com', now() - interval '9 days')
         returning id, email)
     insert into outbox_email (id, kind, recipient, subject_id, created_at)
     select gen_random_uuid(), 'sign_up', email, id, case email when 'old@example.com' then now() - interval '31 days'
