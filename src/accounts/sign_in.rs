@@ -78,12 +78,16 @@ async fn authenticate(
     }
 }
 
-/// Whether the password matches the hash. One that no account can have is not hashed, as that takes longer the longer it
-/// is: an empty one is, in its place.
+/// Whether the password matches the hash.
 pub(super) async fn verify(app: &App, password: String, hash: Option<String>, turn: Turn) -> Result<bool> {
-    let possible = password.chars().nth(MAX_LENGTH).is_none();
-    let (password, hash) = if possible { (password, hash) } else { (String::new(), None) };
+    let (password, hash) = possible(password, hash);
     Ok(app.hasher.verify(password, hash, turn).await?)
+}
+
+/// The password and the hash to compare it with. A password that no account can have is not hashed, as that takes longer
+/// the longer it is: an empty one is, in its place.
+fn possible(password: String, hash: Option<String>) -> (String, Option<String>) {
+    if password.chars().nth(MAX_LENGTH).is_none() { (password, hash) } else { (String::new(), None) }
 }
 
 /// Revokes the new session if the account was disabled or erased, or its password changed, since it was read: that
@@ -101,4 +105,18 @@ async fn confirm(app: &App, account: &Account, session: &Session) -> Result<()> 
 fn reject(account: Option<Uuid>) -> Problem {
     security::log(Event::SignInRejected, account);
     Problem::WrongCredentials
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_is_too_long_is_never_hashed() {
+        let hash = Some("a hash".to_owned());
+        let longest = "ä".repeat(MAX_LENGTH);
+
+        assert_eq!(possible(longest.clone(), hash.clone()), (longest.clone(), hash.clone()));
+        assert_eq!(possible(longest + "x", hash), (String::new(), None));
+    }
 }
