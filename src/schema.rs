@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection, migrate::Migration, migrate::Migrator, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, migrate::Migration, migrate::Migrator, postgres::PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
-use crate::{config::Config, services::postgres, services::postgres::AdminConnection};
+use crate::{config::Config, config::Secret, services::postgres, services::postgres::AdminConnection};
 
 /// The error of a migration: a sentence for the operator.
 pub type Error = Box<dyn std::error::Error>;
@@ -17,6 +17,16 @@ static MIGRATOR: Migrator = sqlx::migrate!();
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
+/// Makes the statements that grant the service's role what it needs, and no more, on all that the owner has. Functions
+/// may be executed by every role.
+const GRANTS: &str = "
+    select format('revoke create on schema public from public; grant usage on schema public to %I', $1)
+        || string_agg(format('; grant %s %s to %I', case
+            when relkind = 'S' then 'usage on sequence'
+            when relname = '_sqlx_migrations' then 'select on'
+            else 'select, insert, update, delete on' end, oid::regclass, $1), '')
+    from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S')
+        and pg_has_role(relowner, 'usage')";
 /// The key of the advisory lock: any number that no other program uses on this database.
 const LOCK: i64 = 0x7265_6c65_6173_6500;
 
@@ -28,7 +38,7 @@ pub async fn is_current(connection: &mut AdminConnection) -> sqlx::Result<bool> 
 
 /// The migrations in order, and whether each is applied.
 pub async fn status(config: &Config) -> Result<Vec<(&'static Migration, bool)>, Error> {
-    let applied = applied(&mut connect(config).await?).await?;
+    let applied = applied(&mut connect(config.owner()).await?).await?;
     Ok(MIGRATOR.iter().map(|migration| (migration, applied.contains(&migration.version))).collect())
 }
 
@@ -44,37 +54,57 @@ async fn applied(connection: &mut AdminConnection) -> sqlx::Result<Vec<i64>> {
 /// Applies pending migrations, and returns their number. Safe to run concurrently: one migrates, the others wait for up
 /// to 30 seconds.
 pub async fn migrate(config: &Config) -> Result<usize, Error> {
-    migrate_on(locked(config).await?).await
+    let mut owner = locked(config).await?;
+    let service = service_role(config, &mut owner).await?;
+    migrate_on(owner, service).await
 }
 
 /// Empties and migrates the database, if `ALLOW_RESET` is its name. Returns the number of migrations.
 pub async fn reset(config: &Config) -> Result<usize, Error> {
-    let options = postgres::options(config)?;
+    let options = postgres::options(config.owner())?;
     let name = options.get_database().unwrap_or(options.get_username());
     if config.allow_reset.as_deref() != Some(name) {
         return Err(format!("ALLOW_RESET must be `{name}`, the database to empty").into());
     }
-    let mut connection = locked(config).await?;
+    let mut owner = locked(config).await?;
+    let service = service_role(config, &mut owner).await?;
     // One simple query is one transaction.
-    sqlx::raw_sql("drop schema if exists public cascade; create schema public").execute(&mut connection).await?;
-    migrate_on(connection).await
+    sqlx::raw_sql("drop schema if exists public cascade; create schema public").execute(&mut owner).await?;
+    migrate_on(owner, service).await
 }
 
-/// Migrates on the connection that holds the lock, then releases it.
-async fn migrate_on(mut connection: AdminConnection) -> Result<usize, Error> {
+/// Migrates on the connection that holds the lock, grants the service's role its rights, then releases the lock.
+async fn migrate_on(mut connection: AdminConnection, service: Option<String>) -> Result<usize, Error> {
     let before = applied(&mut connection).await?;
     let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
     // We hold the lock already; and after a rollback the database may have newer migrations than the release.
     migrator.set_locking(false).set_ignore_missing(true);
     migrator.run_direct(None, &mut connection, false).await?;
+    if let Some(role) = service {
+        let grants: String = sqlx::query_scalar(GRANTS).bind(role).fetch_one(&mut connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(grants)).execute(&mut connection).await?;
+    }
     connection.close().await?;
     Ok(MIGRATOR.iter().filter(|migration| !before.contains(&migration.version)).count())
+}
+
+/// The role of `DATABASE_URL`, unless it is the owner's. Postgres knows: in a pooler's URL the name may differ.
+/// Errors: the two URLs are of different databases.
+async fn service_role(config: &Config, owner: &mut AdminConnection) -> Result<Option<String>, Error> {
+    let query = "select current_user::text, current_database()::text";
+    let mut service = connect(config.database()).await?;
+    let (role, database): (String, String) = sqlx::query_as(query).fetch_one(&mut service).await?;
+    let (owner, owned): (String, String) = sqlx::query_as(query).fetch_one(owner).await?;
+    if database != owned {
+        return Err(format!("DATABASE_URL is of the database `{database}`, MIGRATE_DATABASE_URL of `{owned}`").into());
+    }
+    Ok((role != owner).then_some(role))
 }
 
 /// Polls for the lock: a statement that waits for it would hold a snapshot, which `create index concurrently` would
 /// wait for (a deadlock).
 async fn locked(config: &Config) -> Result<AdminConnection, Error> {
-    let mut connection = connect(config).await?;
+    let mut connection = connect(config.owner()).await?;
     let asked = async {
         loop {
             let lock = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK);
@@ -90,14 +120,14 @@ async fn locked(config: &Config) -> Result<AdminConnection, Error> {
 }
 
 /// Connects; retries for ten seconds, as the server may be starting.
-async fn connect(config: &Config) -> Result<AdminConnection, Error> {
+async fn connect((variable, url): (&'static str, &Secret)) -> Result<AdminConnection, Error> {
     // A queued lock blocks later queries on the table; bound the wait.
-    let options = postgres::options(config)?.options([("lock_timeout", "3s")]);
+    let options = postgres::options((variable, url))?.options([("lock_timeout", "3s")]);
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
     let connection = pool.connect_lazy_with(options).acquire().await;
     let connection = connection.map_err(|error| match error {
-        sqlx::Error::PoolTimedOut => "DATABASE_URL: connecting to Postgres timed out".to_owned(),
-        error => format!("DATABASE_URL: connecting to Postgres failed: {}", postgres::message(error)),
+        sqlx::Error::PoolTimedOut => format!("{variable}: connecting to Postgres timed out"),
+        error => format!("{variable}: connecting to Postgres failed: {}", postgres::message(error)),
     });
     Ok(connection?.detach())
 }

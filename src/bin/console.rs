@@ -8,17 +8,29 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Column, Connection, Either, Executor, Row, SqlSafeStr, Statement};
 
+/// Whether the role may use files or run programs, as superusers may: a read-only transaction does not prevent that.
+const IS_UNSAFE: &str = "select bool_or(pg_has_role(oid, 'member')) from pg_roles where rolname ~ '^pg_.*_server_'";
+const UNSAFE: &str = "the role of DATABASE_URL is a superuser, or may run programs and use files of the database's \
+    machine, which a read-only transaction does not prevent: use another role, or --write";
+
 /// Runs SQL from stdin, one statement per line, and prints the rows tab-separated.
+///
+/// Each statement runs in a read-only transaction of the role of DATABASE_URL: it cannot change tables. Functions with
+/// other effects can still be called, as far as the role may call them, such as pg_terminate_backend.
 #[derive(Parser)]
 struct Args {
-    /// Allows statements to change the database. By default each runs in a read-only transaction.
+    /// Allows statements to change the database, and runs them with the role of MIGRATE_DATABASE_URL.
     #[arg(long)]
     write: bool,
 }
 
 fn main() -> ExitCode {
     admin::run(async |args: Args, config| {
-        let mut connection = AdminConnection::connect_with(&postgres::options(&config)?).await?;
+        let url = if args.write { config.owner() } else { config.database() };
+        let mut connection = AdminConnection::connect_with(&postgres::options(url)?).await?;
+        if !args.write && sqlx::query_scalar(IS_UNSAFE).fetch_one(&mut connection).await? {
+            return Err(UNSAFE.into());
+        }
         let interactive = io::stdin().is_terminal();
         let mut lines = io::stdin().lines();
         loop {

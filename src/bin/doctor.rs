@@ -14,6 +14,13 @@ const CERTIFICATE: &str = "Check that the server's certificate is for the host i
     SSL_CERT_FILE is the file of its CA, unless the system trusts that.";
 const PENDING: &str = "migrations are pending";
 const MIGRATE: &str = "Run `migrate`.";
+const ROLE: &str = "its role";
+const ROLES: &str = "Make a role that owns nothing, as in deploy/postgres/roles.sql, and set MIGRATE_DATABASE_URL of \
+    `migrate` to the owner's URL.";
+/// What is wrong with the role; null if nothing is.
+const WRONG_ROLE: &str = "select case when rolsuper then 'its role is a superuser'
+    when pg_has_role(relowner, 'member') then 'its role is the owner of the tables' end
+    from pg_roles, pg_class where rolname = current_user and pg_class.oid = '_sqlx_migrations'::regclass";
 const HTTPS: &str = "Use an https origin in production.";
 
 /// Checks the config and every service, and says what to fix.
@@ -85,14 +92,18 @@ async fn check(variable: &'static str, success: &str, probe: impl Future<Output 
         return Check { variable, status: "ok", message: success.into(), remedy: None };
     };
     let message = format!("{}.", error.to_string().trim_end_matches([':', '.', ' ']));
-    let remedy = match ["SSL_CERT_FILE", "certificate", PENDING].iter().find(|word| message.contains(**word)) {
-        Some(&PENDING) => MIGRATE.to_owned(),
+    let known = ["SSL_CERT_FILE", "certificate", PENDING, ROLE];
+    let known = known.into_iter().find(|word| message.contains(word));
+    let status = if known == Some(ROLE) { "warning" } else { "failed" };
+    let remedy = match known {
+        Some(PENDING) => MIGRATE.to_owned(),
+        Some(ROLE) => ROLES.to_owned(),
         Some(_) => CERTIFICATE.to_owned(),
         None => {
             format!("Check that a server runs at the host and port of {variable}, and accepts its user and password.")
         }
     };
-    Check { variable, status: "failed", message, remedy: Some(remedy) }
+    Check { variable, status, message, remedy: Some(remedy) }
 }
 
 fn public_url(config: &Config) -> Check {
@@ -102,6 +113,11 @@ fn public_url(config: &Config) -> Check {
 }
 
 async fn database(config: &Config) -> Result<(), Error> {
-    let mut connection = AdminConnection::connect_with(&postgres::options(config)?).await.map_err(postgres::message)?;
-    if schema::is_current(&mut connection).await.map_err(postgres::message)? { Ok(()) } else { Err(PENDING.into()) }
+    let options = postgres::options(config.database())?;
+    let mut connection = AdminConnection::connect_with(&options).await.map_err(postgres::message)?;
+    if !schema::is_current(&mut connection).await.map_err(postgres::message)? {
+        return Err(PENDING.into());
+    }
+    let wrong: Option<String> = sqlx::query_scalar(WRONG_ROLE).fetch_one(&mut connection).await?;
+    wrong.map_or(Ok(()), |wrong| Err(wrong.into()))
 }

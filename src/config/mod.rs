@@ -4,7 +4,7 @@
 mod types;
 mod variables;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs::read_to_string};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ipnet::IpNet;
@@ -30,6 +30,8 @@ pub struct Config {
     pub public_url: Url,
     #[serde(deserialize_with = "types::postgres")]
     pub database_url: Secret,
+    #[serde(default, deserialize_with = "types::owner")]
+    pub migrate_database_url: Option<Secret>,
     #[serde(deserialize_with = "types::redis")]
     pub redis_url: Secret,
     #[serde(deserialize_with = "types::smtp")]
@@ -74,17 +76,12 @@ impl Config {
     pub fn from_env() -> Result<Self, Errors> {
         let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
         for variable in VARIABLES {
-            let set = std::env::var_os(variable.name).filter(|value| !value.is_empty());
-            let value = match &set {
-                Some(value) => match value.to_str() {
-                    Some(value) if variable.accepts(value) => Ok(Some(value)),
-                    _ => Err("is not valid"),
-                },
-                None if variable.required => Err("is not set"),
-                None => Ok(variable.default),
-            };
-            match value {
-                Ok(value) => values.extend(value.map(|value| (variable.name, Secret::from(value)))),
+            match variable.set() {
+                Ok(None) if variable.required => errors.push((variable.name, variable.problem("is not set"))),
+                Ok(set) => {
+                    let value = set.or(variable.default.map(str::to_owned));
+                    values.extend(value.map(|value| (variable.name, Secret::from(value))));
+                }
                 Err(what) => errors.push((variable.name, variable.problem(what))),
             }
         }
@@ -93,6 +90,16 @@ impl Config {
             Ok(config) if errors.is_empty() => Ok(Self { values, ..config }),
             _ => Err(Errors(errors)),
         }
+    }
+
+    /// `DATABASE_URL`, and its name.
+    pub fn database(&self) -> (&'static str, &Secret) {
+        ("DATABASE_URL", &self.database_url)
+    }
+
+    /// The URL of the schema's owner, and the name of its variable.
+    pub fn owner(&self) -> (&'static str, &Secret) {
+        self.migrate_database_url.as_ref().map_or(self.database(), |url| ("MIGRATE_DATABASE_URL", url))
     }
 
     /// Whether `PUBLIC_URL` is https.
@@ -130,6 +137,17 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 }
 
 impl Variable {
+    /// The valid value in the environment; of a secret, else the trimmed content of the file that `NAME_FILE` names.
+    fn set(&self) -> Result<Option<String>, &'static str> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let value = match (set(self.name), set(&format!("{}_FILE", self.name)).filter(|_| self.secret())) {
+            (Some(value), _) => value.into_string().map_err(|_| "is not valid")?,
+            (None, Some(file)) => read_to_string(file).map_err(|_| "has an unreadable _FILE")?.trim().to_owned(),
+            (None, None) => return Ok(None),
+        };
+        if self.accepts(&value) { Ok(Some(value)) } else { Err("is not valid") }
+    }
+
     /// Whether envy accepts this value beside the examples of all other variables. One at a time, as envy stops at the
     /// first error and all errors are reported in one run.
     fn accepts(&self, value: &str) -> bool {

@@ -60,6 +60,10 @@ pub(super) fn postgres<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::
     service(from, ["postgres", "postgresql"], |url| url.as_str().parse::<sqlx::postgres::PgConnectOptions>().is_ok())
 }
 
+pub(super) fn owner<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    postgres(from).map(Some)
+}
+
 pub(super) fn redis<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
     service(from, ["redis", "rediss"], |url| redis::IntoConnectionInfo::into_connection_info(url.as_str()).is_ok())
 }

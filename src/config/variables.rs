@@ -32,7 +32,8 @@ impl Variable {
     }
 }
 
-const SECRET: [&str; 5] = ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "STORAGE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+const SECRET: [&str; 6] =
+    ["DATABASE_URL", "MIGRATE_DATABASE_URL", "REDIS_URL", "SMTP_URL", "STORAGE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 const fn required(name: &'static str, example: &'static str, about: &'static str) -> Variable {
     Variable { name, default: None, example, required: true, about }
@@ -51,6 +52,11 @@ pub(super) const VARIABLES: &[Variable] = &[
     default("PORT", "8080", "The port that web listens on; 0 picks a free port and logs it"),
     required("PUBLIC_URL", "http://localhost:8080", "The public origin: for links, cookie names and CSRF"),
     required("DATABASE_URL", "postgres://app:password@localhost:5432/app", "Postgres; ?sslmode=verify-full for TLS"),
+    off(
+        "MIGRATE_DATABASE_URL",
+        "postgres://app_owner:password@localhost:5432/app",
+        "The owner of the schema, for migrate, reset and console --write; DATABASE_URL when unset",
+    ),
     required("REDIS_URL", "redis://:password@localhost:6379/0", "Redis: sessions and rate limits; rediss:// for TLS"),
     required("SMTP_URL", "smtp://user:password@localhost:1025", "SMTP; ?tls=required for STARTTLS, smtps:// for TLS"),
     required("MAIL_FROM", "App <app@example.com>", "The sender of all emails"),
@@ -78,8 +84,10 @@ pub(super) const VARIABLES: &[Variable] = &[
 
 /// The text of `.env.example`: every variable with its description; optional ones are commented out.
 pub fn schema() -> String {
-    let mut text =
-        "# Required variables with an example. Optional ones are commented out: a default, or an example.\n".to_owned();
+    let mut text = "# Required variables with an example. Optional ones are commented out: a default, or an example.\n\
+        # A URL with a password can be the content of a file instead, which a variable with the suffix _FILE names,\n\
+        # such as DATABASE_URL_FILE.\n"
+        .to_owned();
     for variable in VARIABLES {
         let Variable { name, about, .. } = variable;
         let mark = if variable.required { "" } else { "# " };

@@ -12,7 +12,7 @@ use sqlx::{Connection, Describe, Either, Execute, Executor, PgConnection, PgPool
 use tokio::time::timeout;
 
 use super::{Error, tls};
-use crate::config::{Config, ExposeSecret};
+use crate::config::{Config, ExposeSecret, Secret};
 
 const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 /// The timeout while Postgres refuses connections: the pool retries, and would keep every request waiting.
@@ -108,7 +108,7 @@ impl Postgres {
             })
             // Shorter than the client's timeout: else a statement that the client gave up could still take effect. A
             // pooler must ignore this start-up option.
-            .connect_lazy_with(options(config)?.options([("statement_timeout", "2500ms")]));
+            .connect_lazy_with(options(config.database())?.options([("statement_timeout", "2500ms")]));
         Ok(Self { pool, state })
     }
 
@@ -133,7 +133,7 @@ impl Postgres {
     /// service as not ready.
     /// Errors: as of [`Postgres::new`].
     pub fn probe(&self, config: &Config) -> Result<Probe, Error> {
-        Ok(Probe { options: options(config)?, connection: None, state: self.state.clone() })
+        Ok(Probe { options: options(config.database())?, connection: None, state: self.state.clone() })
     }
 
     /// The numbers of open and of idle connections.
@@ -245,13 +245,13 @@ impl Probe {
     }
 }
 
-/// The connection options, without a statement timeout: migrations and admin tasks may take long.
+/// The connection options of a URL and its variable, without a statement timeout: migrations and admin tasks may take long.
 /// Errors: the URL is rejected, or a private CA cannot be read.
-pub fn options(config: &Config) -> Result<PgConnectOptions, Error> {
+pub fn options((variable, url): (&'static str, &Secret)) -> Result<PgConnectOptions, Error> {
     tls::install_crypto();
-    let url = config.database_url.expose_secret();
+    let url = url.expose_secret();
     let options = PgConnectOptions::from_str(url)
-        .map_err(|_| Error::rejected("DATABASE_URL", "it is not a Postgres URL"))?
+        .map_err(|_| Error::rejected(variable, "it is not a Postgres URL"))?
         .application_name(env!("CARGO_PKG_NAME"));
     let verified = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
     if verified && !url.contains("sslrootcert=") && !url.contains("ssl-root-cert=") {

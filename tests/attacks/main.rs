@@ -4,6 +4,7 @@
 mod identity;
 mod memory;
 mod requests;
+mod rights;
 mod room;
 mod sign_up;
 #[allow(dead_code, unused_imports, reason = "tests/factors uses all of it")]

@@ -70,9 +70,21 @@ fn all_processes_and_tasks_share_image_and_config() {
     let config = Demo::started().config();
     let of = |name: &str, what: &str| config["services"][name][what].clone();
     for name in APP {
+        let mut environment = of(name, "environment");
+        let owner = environment.as_object_mut().expect("variables").remove("MIGRATE_DATABASE_URL");
         assert_eq!(of(name, "image"), of("web", "image"), "{name}");
-        assert_eq!(of(name, "environment"), of("web", "environment"), "{name}");
+        assert_eq!(environment, of("web", "environment"), "{name}");
+        assert_eq!(owner.is_some(), name == "migrate", "{name}");
     }
+}
+
+#[test]
+fn only_migrate_has_the_password_of_the_owner() {
+    const PASSWORD: &str = "0wners0nly";
+    let mut demo = Demo::started();
+    demo.env.push(("DEMO_OWNER_PASSWORD".into(), PASSWORD.into()));
+    let has = |(name, service): (&String, &Value)| service.to_string().contains(PASSWORD).then(|| name.clone());
+    assert_eq!(services(&demo.config()).filter_map(has).collect::<Vec<_>>(), ["migrate", "postgres"]);
 }
 
 #[test]

@@ -8,10 +8,11 @@ use std::os::unix::ffi::OsStringExt;
 const CANARY: &str = "c4n4ry";
 
 /// All documented variables, without `OTEL_*`.
-const VARIABLES: [&str; 21] = [
+const VARIABLES: [&str; 22] = [
     "PORT",
     "PUBLIC_URL",
     "DATABASE_URL",
+    "MIGRATE_DATABASE_URL",
     "REDIS_URL",
     "SMTP_URL",
     "MAIL_FROM",
@@ -91,6 +92,7 @@ async fn an_invalid_variable_is_named_without_its_value() {
         ("PUBLIC_URL", "c4n4ry"),
         ("PUBLIC_URL", "ftp://c4n4ry.test"),
         ("DATABASE_URL", "mysql://c4n4ry@host/d"),
+        ("MIGRATE_DATABASE_URL", "mysql://c4n4ry@host/d"),
         ("REDIS_URL", "http://:c4n4ry@host"),
         ("SMTP_URL", "c4n4ry"),
         ("MAIL_FROM", "c4n4ry"),
@@ -146,6 +148,48 @@ async fn an_empty_value_counts_as_unset() {
 }
 
 #[tokio::test]
+async fn a_secret_url_may_be_the_content_of_a_file() {
+    let plain = Deploy::new().await;
+    let mut deploy = plain.copy();
+    for name in ["DATABASE_URL", "MIGRATE_DATABASE_URL", "REDIS_URL", "SMTP_URL", "STORAGE_URL"] {
+        let file = deploy.dir().join(name);
+        std::fs::write(&file, format!("{}\n", plain.var(name))).expect("a file");
+        deploy.env.remove(std::ffi::OsStr::new(name));
+        deploy.set(&format!("{name}_FILE"), file.to_str().expect("a path"));
+    }
+
+    let (doctor, shown) = (deploy.run("doctor", &[]).await, deploy.run("config", &["fingerprint"]).await);
+
+    assert_eq!(doctor.code, 0, "{doctor:?}");
+    assert_eq!(shown.out, plain.run("config", &["fingerprint"]).await.out);
+}
+
+#[tokio::test]
+async fn a_secret_file_that_is_missing_or_invalid_is_named_without_its_content() {
+    let mut deploy = Deploy::detached();
+    std::fs::write(deploy.dir().join("redis"), "http://:c4n4ry@host").expect("a file");
+    for (name, file) in [("DATABASE_URL", "missing"), ("REDIS_URL", "redis")] {
+        deploy.env.remove(std::ffi::OsStr::new(name));
+        deploy.set(&format!("{name}_FILE"), file);
+    }
+
+    let exit = deploy.run("web", &[]).await;
+
+    assert_config_rejected(&exit, &["DATABASE_URL", "REDIS_URL"]);
+    assert!(!exit.out.contains(CANARY), "{exit:?}");
+}
+
+#[tokio::test]
+async fn a_file_does_not_replace_a_variable_that_is_set() {
+    let deploy = Deploy::detached();
+    let before = deploy.run("config", &["fingerprint"]).await;
+
+    let after = deploy.with("DATABASE_URL_FILE", "missing").run("config", &["fingerprint"]).await;
+
+    assert_eq!((after.code, after.out), (0, before.out), "{}", after.err);
+}
+
+#[tokio::test]
 async fn an_unrelated_variable_may_have_invalid_utf8() {
     let mut deploy = Deploy::detached();
     deploy.env.insert("FOREIGN".into(), OsString::from_vec(vec![0xff, 0xfe]));
@@ -187,6 +231,7 @@ async fn no_named_environment_changes_the_config() {
 async fn the_config_is_shown_without_its_secrets() {
     let deploy = Deploy::detached()
         .with("DATABASE_URL", "postgres://app:c4n4ry-1@127.0.0.1:1/app")
+        .with("MIGRATE_DATABASE_URL", "postgres://owner:c4n4ry-5@127.0.0.1:1/app")
         .with("REDIS_URL", "redis://:c4n4ry-2@127.0.0.1:1")
         .with("SMTP_URL", "smtp://me:c4n4ry-3@127.0.0.1:1")
         .with("STORAGE_URL", "s3+http://key:c4n4ry-4@127.0.0.1:1/bucket?region=r");

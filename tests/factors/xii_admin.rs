@@ -40,7 +40,9 @@ async fn eight_parallel_migrations_all_succeed() {
 #[tokio::test]
 async fn migrate_needs_no_service_but_postgres() {
     let database = Deploy::unmigrated().await;
-    let deploy = Deploy::detached().with("DATABASE_URL", database.var("DATABASE_URL"));
+    let deploy = Deploy::detached()
+        .with("DATABASE_URL", database.var("DATABASE_URL"))
+        .with("MIGRATE_DATABASE_URL", database.var("MIGRATE_DATABASE_URL"));
 
     let (first, second) = (deploy.run("migrate", &[]).await, deploy.run("migrate", &[]).await);
 
@@ -155,7 +157,7 @@ async fn doctor_reports_whether_the_local_process_is_live() {
 
 #[tokio::test]
 async fn the_console_is_read_only_without_the_write_flag() {
-    let deploy = Deploy::new().await;
+    let deploy = Deploy::new().await.with_new_role().await;
     let write = "create table scratch (n int)";
 
     let read = deploy.run_with("console", &[], "select 40 + 2 as answer").await;

@@ -1,7 +1,7 @@
 //! A deploy: its own database, an environment, an empty working directory.
 
 use super::process::{self, Env, path_of};
-use super::{Client, Exit, Process, SOON, closed_port, random, service, until, with_address};
+use super::{Client, Exit, Process, SOON, closed_port, optional, random, service, until, with_address};
 use sqlx::{Connection, PgConnection};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -39,16 +39,33 @@ impl Deploy {
 
     async fn create(template: &str) -> Self {
         let database = format!("app_test_{}", random());
+        let owner = url::Url::parse(&owner_url()).expect("a URL");
+        let owner = owner.username();
         // Postgres rejects a template that autovacuum is connected to.
         until("the database is created", SOON, async || {
-            admin(&format!("create database {database} {template}")).await.ok()
+            admin(&format!("create database {database} owner {owner} {template}")).await.ok()
         })
         .await;
-        let mut deploy = Self { env: environment(&url_of(&database)), database, dir: empty_dir() };
+        let env = environment(&url_of(&service("DATABASE_URL"), &database));
+        let mut deploy = Self { env, database, dir: empty_dir() };
+        deploy.set("MIGRATE_DATABASE_URL", &url_of(&owner_url(), &deploy.database));
         for name in ["REDIS_URL", "SMTP_URL", "STORAGE_URL"] {
             deploy.set(name, &service(name));
         }
         deploy
+    }
+
+    /// Uses a new role for web and worker, of the database's name. Only `migrate` grants it rights.
+    pub async fn with_new_role(mut self) -> Self {
+        let (role, password) = (&self.database, random());
+        admin(&format!("create role {role} login password '{password}'")).await.expect("a role");
+        let mut url = url::Url::parse(self.var("DATABASE_URL")).expect("a URL");
+        url.set_username(role).expect("a name");
+        url.set_password(Some(&password)).expect("a password");
+        self.set("DATABASE_URL", url.as_str());
+        let exit = self.run("migrate", &[]).await;
+        assert_eq!(exit.code, 0, "{exit:?}");
+        self
     }
 
     /// The same database with its own environment and directory.
@@ -76,9 +93,11 @@ impl Deploy {
         self
     }
 
-    /// Starts a program without waiting.
+    /// Starts a program without waiting. It does not get the owner's URL.
     pub fn spawn(&self, program: &str) -> Process {
-        Process::spawn(program, &self.env, &self.dir)
+        let mut env = self.env.clone();
+        env.remove(std::ffi::OsStr::new("MIGRATE_DATABASE_URL"));
+        Process::spawn(program, &env, &self.dir)
     }
 
     /// Starts a web process and waits until it listens. Its services may be down.
@@ -111,9 +130,13 @@ impl Deploy {
         &self.dir
     }
 
-    /// A new connection to the deploy's database.
+    /// A new connection to the deploy's database, with the rights of the tests.
     pub async fn connection(&self) -> PgConnection {
-        PgConnection::connect(&url_of(&self.database)).await.expect("the test reaches Postgres")
+        PgConnection::connect(&self.superuser_url()).await.expect("the test reaches Postgres")
+    }
+
+    pub fn superuser_url(&self) -> String {
+        url_of(&superuser_url(), &self.database)
     }
 }
 
@@ -123,11 +146,12 @@ impl Drop for Deploy {
         if self.database.is_empty() {
             return;
         }
-        let drop_it = format!("drop database if exists {} with (force)", self.database);
+        let database = format!("drop database if exists {} with (force)", self.database);
+        let role = format!("drop role if exists {}", self.database);
         // Drop is not async, and a runtime cannot block inside the test's runtime.
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(admin(&drop_it)).ok();
+            runtime.expect("a runtime").block_on(async { admin(&database).await.and(admin(&role).await) }).ok();
         });
         thread.join().ok();
     }
@@ -154,24 +178,35 @@ fn empty_dir() -> PathBuf {
     dir
 }
 
-fn url_of(database: &str) -> String {
-    let mut url = url::Url::parse(&service("DATABASE_URL")).expect("DATABASE_URL is a URL");
+fn url_of(url: &str, database: &str) -> String {
+    let mut url = url::Url::parse(url).expect("a URL");
     url.set_path(database);
     url.into()
 }
 
-/// Runs one statement on the database that `DATABASE_URL` names.
-async fn admin(statement: &str) -> sqlx::Result<()> {
-    let mut connection = PgConnection::connect(&service("DATABASE_URL")).await?;
+/// The role that owns the tables: the one of web and worker, if Postgres has only one for the tests.
+fn owner_url() -> String {
+    optional("MIGRATE_DATABASE_URL").unwrap_or_else(|| service("DATABASE_URL"))
+}
+
+/// The role that makes databases.
+fn superuser_url() -> String {
+    optional("SUPERUSER_DATABASE_URL").unwrap_or_else(owner_url)
+}
+
+/// Runs one statement as the superuser.
+pub async fn admin(statement: &str) -> sqlx::Result<()> {
+    let mut connection = PgConnection::connect(&superuser_url()).await?;
     sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
     connection.close().await
 }
 
 /// The migrated database from which the others are copied. It is created once per build and kept for later runs.
 async fn template() -> String {
-    let (clone, build) = (hash(env!("CARGO_MANIFEST_DIR")), hash(build_of("migrate")));
+    let urls = [service("DATABASE_URL"), owner_url()];
+    let (clone, build) = (hash(env!("CARGO_MANIFEST_DIR")), hash((build_of("migrate"), urls)));
     let (family, name) = (format!("app_template_{clone}"), format!("app_template_{clone}_{build}"));
-    let mut lock = PgConnection::connect(&service("DATABASE_URL")).await.expect("Postgres is up");
+    let mut lock = PgConnection::connect(&superuser_url()).await.expect("Postgres is up");
     let acquire = sqlx::query("select pg_advisory_lock(hashtext($1))").bind(&family);
     acquire.execute(&mut lock).await.expect("a lock");
     let existing: Vec<String> = sqlx::query_scalar("select datname::text from pg_database where datname like $1")

@@ -50,9 +50,12 @@ pub async fn send_requests(web: &Process, count: usize) {
 
 /// A variable that `script/test` exports.
 pub fn service(name: &str) -> String {
-    std::env::vars()
-        .find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value))
-        .unwrap_or_else(|| panic!("{name} is not set: run script/test, which sets up the services"))
+    optional(name).unwrap_or_else(|| panic!("{name} is not set: run script/test, which sets up the services"))
+}
+
+/// A variable that is not set where Postgres has only one role for the tests.
+pub fn optional(name: &str) -> Option<String> {
+    std::env::vars().find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value))
 }
 
 /// Random lower-case hexadecimal digits, for unique names.
