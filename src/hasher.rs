@@ -104,15 +104,24 @@ impl Queue {
         next
     }
 
-    /// Joins the line of `turn`. If the queue is full, the last in the longest line leaves. Errors: that is this one.
+    /// Joins the line of `turn`. If the queue is full, the last in the longest line of a network leaves. Errors: that is
+    /// this one.
     fn join(&mut self, turn: Turn) -> Result<oneshot::Receiver<Slot>, Busy> {
         let own = self.waiting.get(&turn).map_or(0, VecDeque::len);
         if own >= PER_NETWORK {
             return Err(Busy);
         }
         if self.waiting.values().map(VecDeque::len).sum::<usize>() >= QUEUE {
-            let longest = self.waiting.values_mut().max_by_key(|line| line.len());
-            longest.filter(|line| line.len() > own + 1).ok_or(Busy)?.pop_back();
+            let networks = self.waiting.iter().filter(|(other, _)| **other != Turn::Known);
+            let longest = networks.map(|(other, line)| (line.len(), *other)).max_by_key(|(length, _)| *length);
+            let shorter = |(length, _): &(usize, Turn)| *length > own + 1 || turn == Turn::Known;
+            let (length, other) = longest.filter(shorter).ok_or(Busy)?;
+            if length == 1 {
+                self.waiting.remove(&other);
+                self.turns.retain(|waiting| *waiting != other);
+            } else if let Some(line) = self.waiting.get_mut(&other) {
+                line.pop_back();
+            }
         }
         let (sender, receiver) = oneshot::channel();
         if own == 0 {
@@ -232,5 +241,18 @@ mod tests {
         assert!(queue.join(network(0)).is_err(), "one network has at most its part");
         assert!(queue.join(network(200)).is_ok());
         assert_eq!(queue.waiting.values().map(VecDeque::len).sum::<usize>(), QUEUE);
+    }
+
+    #[test]
+    fn a_queue_full_of_networks_has_room_for_a_known_device() {
+        let mut queue = Queue { free: 0, waiting: HashMap::new(), turns: VecDeque::new() };
+        let network = |at: usize| turn(&format!("10.{}.{}.1", at / 256, at % 256));
+        let _waiting: Vec<_> = (0..QUEUE).filter_map(|at| queue.join(network(at)).ok()).collect();
+
+        assert!(queue.join(network(QUEUE)).is_err());
+        let mut known = queue.join(Turn::Known).expect("room");
+        drop(queue.next());
+        assert_eq!(known.try_recv().err(), Some(Closed), "it is the next one");
+        assert_eq!((queue.waiting.len(), queue.turns.len()), (QUEUE - 1, QUEUE - 1));
     }
 }

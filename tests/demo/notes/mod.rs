@@ -1,5 +1,6 @@
 //! The API of the demo domain, notes.
 
+mod attacks;
 mod changes;
 mod images;
 mod keys;

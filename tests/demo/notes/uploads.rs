@@ -23,7 +23,7 @@ enum Rejection {
 /// Uploads per account, below its limit of 60 a minute.
 const PER_ACCOUNT: usize = 50;
 
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 
 /// A field of a file in the process's `/proc` directory, in bytes.
 fn proc(web: &Process, file: &str, field: &str) -> u64 {
@@ -33,16 +33,16 @@ fn proc(web: &Process, file: &str, field: &str) -> u64 {
     if line.ends_with("kB") { number << 10 } else { number }
 }
 
-fn resident(web: &Process) -> u64 {
+pub(super) fn resident(web: &Process) -> u64 {
     proc(web, "status", "VmRSS:")
 }
 
 /// The peak of the resident memory since [`reset_peak`].
-fn peak(web: &Process) -> u64 {
+pub(super) fn peak(web: &Process) -> u64 {
     proc(web, "status", "VmHWM:")
 }
 
-fn reset_peak(web: &Process) {
+pub(super) fn reset_peak(web: &Process) {
     std::fs::write(format!("/proc/{}/clear_refs", web.pid()), "5").expect("the process belongs to the test");
 }
 
