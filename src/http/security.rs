@@ -32,3 +32,14 @@ pub fn log(event: Event, account: Option<Uuid>) {
     let account = account.map(tracing::field::display);
     tracing::info!(event = ?event, account.id = account, client, "security event");
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_event_is_documented() {
+        let (code, page) = (include_str!("security.rs"), include_str!("../../docs/security.md"));
+        let events = code.split("pub enum Event {").nth(1).and_then(|rest| rest.split('}').next()).expect("the list");
+        let undocumented = events.split([',', '\n']).map(str::trim).filter(|name| !page.contains(&format!("`{name}`")));
+        assert_eq!(undocumented.filter(|name| !name.is_empty()).count(), 0);
+    }
+}
