@@ -13,9 +13,9 @@ use tokio::sync::oneshot;
 use crate::network::wider_network;
 
 /// The number of hashes of one network that may wait.
-const PER_NETWORK: usize = 32;
+const PER_NETWORK: usize = 128;
 /// The number of hashes that may wait in all.
-const QUEUE: usize = 512;
+const QUEUE: usize = 1_024;
 
 /// How hashes with the current parameters start.
 const CURRENT: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
