@@ -138,9 +138,10 @@ fn common_headers(config: &Config) -> HeaderMap {
 /// Removes the host that the client sent: only `PUBLIC_URL` counts. Returns whether there was one, which HTTP/1.1
 /// requires (RFC 9112): a proxy could read another one than the service.
 fn remove_host(request: &mut Request) -> bool {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    let has_host = hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11);
+    let before = request.headers().len();
     request.headers_mut().remove(header::HOST);
+    let hosts = before - request.headers().len();
+    let has_host = hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11);
     if request.uri().authority().is_some() {
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);

@@ -183,16 +183,14 @@ impl Connections {
             let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, WRITE_LIMIT_MS);
             let service = service_fn(|mut request: Request<Incoming>| {
                 request.extensions_mut().insert(Peer(peer));
-                if request.headers().contains_key("x-forwarded-for") {
-                    client.forwards();
-                }
-                client.waits();
-                let request = request.map(|body| match body.is_end_stream() {
-                    true => {
+                client.looks_like_proxy(request.headers());
+                let request = request.map(|body| {
+                    if body.is_end_stream() {
                         client.works();
-                        Body::empty()
+                        return Body::empty();
                     }
-                    false => Body::new(Arriving { body, client: client.clone() }),
+                    client.waits();
+                    Body::new(Arriving { body, client: client.clone() })
                 });
                 // A router is always ready.
                 router.clone().call(request).inspect(|_| client.waits())

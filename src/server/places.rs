@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,8 @@ use crate::network::network;
 
 /// How often to look for a connection that waits, while all places are taken by requests in flight.
 const PAUSE: Duration = Duration::from_millis(100);
+
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The limits of a listener.
 pub(crate) struct Limits {
@@ -69,9 +72,11 @@ impl Connection {
         self.waits_since.store(0, Relaxed);
     }
 
-    /// It has sent `X-Forwarded-For`.
-    pub(super) fn forwards(&self) {
-        self.forwards.store(true, Relaxed);
+    /// Notes whether its request has `X-Forwarded-For`, although it is no trusted proxy.
+    pub(super) fn looks_like_proxy(&self, headers: &HeaderMap) {
+        if self.peer.is_some() && headers.contains_key(&FORWARDED_FOR) {
+            self.forwards.store(true, Relaxed);
+        }
     }
 }
 
