@@ -72,7 +72,7 @@ impl Connection {
         self.waits_since.store(0, Relaxed);
     }
 
-    /// Notes whether its request has `X-Forwarded-For`, although it is no trusted proxy.
+    /// Records whether its request has `X-Forwarded-For`, although it is no trusted proxy.
     pub(super) fn looks_like_proxy(&self, headers: &HeaderMap) {
         if self.peer.is_some() && headers.contains_key(&FORWARDED_FOR) {
             self.forwards.store(true, Relaxed);
