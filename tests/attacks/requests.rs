@@ -41,6 +41,7 @@ async fn security_events_have_their_account_and_the_network_of_the_client() {
     assert_eq!(Response::of(foreign.json(&account.credentials())).await.status, 403);
     assert_eq!(client.delete(&web, "/api/v1/sessions").await.status, 204);
 
+    web.log("the last event", |line| line["event"] == "SignedOutEverywhere").await;
     let expected = [
         ("SignUpRequested", false),
         ("AccountCreated", true),
